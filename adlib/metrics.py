@@ -1,0 +1,375 @@
+"""How good a detector is: pure functions of truth and scores.
+
+Everywhere label 1 (True) means anomalous and a larger score means more anomalous. Nothing here knows a model,
+a threshold rule or a data set. The functions need the *truth of the test set*, so only an evaluation calls them,
+after everything else (weights, threshold, checkpoint, normalisation) has been fixed.
+
+numpy arrays, sequences and torch tensors (any device) are accepted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from sklearn import metrics as sk
+
+__all__ = [
+    "RocCurve",
+    "all_positive_f1",
+    "aupro",
+    "average_precision",
+    "best_f1",
+    "confusion",
+    "image_auroc",
+    "pixel_auroc",
+    "pixel_average_precision",
+    "roc_curve",
+    "tpr_at_fpr",
+]
+
+
+class RocCurve(NamedTuple):
+    """Points of a ROC curve, from the strictest threshold to the loosest; all arrays of one length.
+
+    fpr, tpr: rates in [0, 1], both rising; thresholds: the score from which on an image counts as anomalous,
+    falling, the first infinite ("nothing is anomalous").
+    """
+
+    fpr: NDArray[np.float64]
+    tpr: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+
+
+def image_auroc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve: the chance that a random anomaly scores higher than a random normal image.
+
+    Ties count half, so a constant score gets 0.5. Only the order of the scores matters.
+
+    Args:
+        labels: shape (N,), bool or 0/1, 1 = anomalous.
+        scores: shape (N,), finite, larger = more anomalous, any unit.
+
+    Returns:
+        Area in [0, 1]; 0.5 is chance, below 0.5 the score is inverted.
+
+    Raises:
+        ValueError: shapes differ, a score is not finite, or only one class is present.
+
+    Source: Hanley and McNeil 1982 (the Mann-Whitney reading); computed by scikit-learn.
+    """
+    return float(sk.roc_auc_score(*_labels_and_scores(labels, scores)))
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Average precision: mean precision over the anomalies as they are found, sum of (R_k - R_(k-1)) * P_k.
+
+    Unlike AUROC it depends on the share of anomalies: a constant score gets exactly that share.
+
+    Args:
+        labels: shape (N,), bool or 0/1, 1 = anomalous.
+        scores: shape (N,), finite, larger = more anomalous.
+
+    Returns:
+        Average precision in (0, 1].
+
+    Raises:
+        ValueError: as for `image_auroc`.
+
+    Source: scikit-learn's step-wise sum, not the trapezoid, which is too kind (Davis and Goadrich 2006).
+    """
+    return float(sk.average_precision_score(*_labels_and_scores(labels, scores)))
+
+
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
+    """Every point a threshold can reach on the ROC curve.
+
+    Args:
+        labels: shape (N,), bool or 0/1, 1 = anomalous.
+        scores: shape (N,), finite, larger = more anomalous.
+
+    Returns:
+        RocCurve of K + 1 points for K distinct scores, from (0, 0) to (1, 1).
+
+    Raises:
+        ValueError: as for `image_auroc`.
+
+    Source: TPR = TP / (TP + FN), FPR = FP / (FP + TN); Fawcett 2006; computed by scikit-learn.
+    """
+    return RocCurve(*sk.roc_curve(*_labels_and_scores(labels, scores), drop_intermediate=False))
+
+
+def tpr_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float = 0.05) -> float:
+    """Share of the anomalies found when at most `fpr` of the normal test images raise a false alarm.
+
+    The best point that a real threshold reaches; no interpolation between points, so a score with many ties
+    may get 0. The threshold implied is chosen on the test set: this describes the score, not a detector in use.
+
+    Args:
+        labels: shape (N,), bool or 0/1, 1 = anomalous.
+        scores: shape (N,), finite, larger = more anomalous.
+        fpr: largest false-positive rate allowed, in [0, 1].
+
+    Returns:
+        True-positive rate in [0, 1].
+
+    Raises:
+        ValueError: as for `image_auroc`, or fpr outside [0, 1].
+
+    Source: ROC curve read at one operating point (Fawcett 2006), conservative reading.
+    """
+    if not 0.0 <= fpr <= 1.0:
+        raise ValueError(f"fpr is {fpr}; expected a rate in [0, 1]. Write 5 % as 0.05.")
+    curve = roc_curve(labels, scores)
+    return float(curve.tpr[curve.fpr <= fpr].max())
+
+
+def confusion(labels: ArrayLike, verdicts: ArrayLike) -> dict[str, int | float]:
+    """Counts and rates of a detector that has already decided.
+
+    Args:
+        labels: shape (N,), bool or 0/1, 1 = anomalous.
+        verdicts: shape (N,), bool or 0/1, 1 = declared anomalous.
+
+    Returns:
+        tp, fp, tn, fn as int; tpr, fpr, precision, f1 as float in [0, 1]. Precision is 0 when nothing was
+        declared anomalous (0/0, scikit-learn's convention).
+
+    Raises:
+        ValueError: shapes differ, a value is not 0 or 1, or only one class is present (a rate would be 0/0).
+
+    Source: TPR = TP / (TP + FN), FPR = FP / (FP + TN), F1 = 2 TP / (2 TP + FP + FN).
+    """
+    truth = _both_classes(_binary(labels, "labels"))
+    declared = _binary(verdicts, "verdicts")
+    _same_shape("labels", truth, "verdicts", declared)
+    tp, fp = int((truth & declared).sum()), int((~truth & declared).sum())
+    fn, tn = int(truth.sum()) - tp, int((~truth).sum()) - fp
+    return {
+        "tp": tp, "fp": fp, "tn": tn, "fn": fn,
+        "tpr": tp / (tp + fn),
+        "fpr": fp / (fp + tn),
+        "precision": tp / (tp + fp) if tp + fp else 0.0,
+        "f1": 2 * tp / (2 * tp + fp + fn),
+    }  # fmt: skip
+
+
+def all_positive_f1(labels: ArrayLike) -> float:
+    """F1 of the rule "everything is anomalous": what F1 is worth without looking at a single image.
+
+    With a share p of anomalies it is 2p / (1 + p): 0.86 for a test set of which three quarters are anomalous.
+
+    Args:
+        labels: shape (N,), bool or 0/1, 1 = anomalous.
+
+    Returns:
+        F1 in (0, 1).
+
+    Raises:
+        ValueError: a label is not 0 or 1, or only one class is present.
+
+    Source: F1 = 2 TP / (2 TP + FP + FN) with FN = 0.
+    """
+    truth = _binary(labels, "labels")
+    return float(confusion(truth, np.ones_like(truth))["f1"])
+
+
+def best_f1(labels: ArrayLike, scores: ArrayLike) -> float:
+    """ORACLE: the highest F1 over all thresholds, the threshold being chosen on the test labels.
+
+    No detector can reach it honestly; it is here to show what that leak is worth against F1 at the threshold
+    learnt from validation-normal images. It is never below `all_positive_f1`.
+
+    Args:
+        labels: shape (N,), bool or 0/1, 1 = anomalous.
+        scores: shape (N,), finite, larger = more anomalous.
+
+    Returns:
+        F1 in (0, 1].
+
+    Raises:
+        ValueError: as for `image_auroc`.
+
+    Source: "F1-max" of the anomaly-detection literature (for instance anomalib's F1Max).
+    """
+    truth = _binary(labels, "labels")
+    curve = roc_curve(truth, scores)
+    tp = curve.tpr * truth.sum()
+    fp = curve.fpr * (~truth).sum()
+    return float((2 * tp / (tp + fp + truth.sum())).max())
+
+
+def pixel_auroc(masks: ArrayLike, maps: ArrayLike) -> float:
+    """AUROC with every pixel of every test image as one sample.
+
+    Flattering by construction: defective pixels are few and a large defect outweighs many small ones, so
+    report `pixel_average_precision` or `aupro` beside it.
+
+    Args:
+        masks: shape (N, H, W), bool or 0/1, 1 = defective pixel; good images (all 0) belong in here.
+        maps: anomaly maps, shape (N, H, W), finite, larger = more anomalous, one scale for all images.
+
+    Returns:
+        Area in [0, 1].
+
+    Raises:
+        ValueError: shapes differ, a map is not finite, or no pixel (or every pixel) is defective.
+
+    Source: Bergmann et al. 2019 (MVTec AD); the warning: Zavrtanik et al. 2021 (DRAEM).
+    """
+    truth, values = _masks_and_maps(masks, maps)
+    return float(sk.roc_auc_score(truth.ravel(), values.ravel()))
+
+
+def pixel_average_precision(masks: ArrayLike, maps: ArrayLike) -> float:
+    """Average precision with every pixel of every test image as one sample.
+
+    Args:
+        masks: shape (N, H, W), bool or 0/1, 1 = defective pixel; all 0 for good images.
+        maps: anomaly maps, shape (N, H, W), finite, larger = more anomalous, one scale for all images.
+
+    Returns:
+        Average precision in (0, 1]; a constant map gets the share of defective pixels, often below 0.05.
+
+    Raises:
+        ValueError: as for `pixel_auroc`.
+
+    Source: Zavrtanik et al. 2021 (DRAEM), section 4.
+    """
+    truth, values = _masks_and_maps(masks, maps)
+    return float(sk.average_precision_score(truth.ravel(), values.ravel()))
+
+
+def aupro(masks: ArrayLike, maps: ArrayLike, max_fpr: float = 0.3) -> float:
+    """Area under the per-region-overlap curve, up to a false-positive rate, normalised to [0, 1].
+
+    A region is one 8-connected component of a mask. At each threshold the overlap of a region is the share of
+    its pixels that are found; PRO is the mean over all regions, so a speck counts as much as a stain. PRO is
+    integrated (trapezoid) over the false-positive rate on the normal pixels of *all* images, good ones included,
+    from 0 to max_fpr, and divided by max_fpr. A constant map gets max_fpr / 2.
+
+    Exact: every distinct value of the maps is a threshold. One sort, O(P log P) for P = N * H * W pixels.
+
+    Args:
+        masks: shape (N, H, W), bool or 0/1, 1 = defective pixel; all 0 for good images.
+        maps: anomaly maps, shape (N, H, W), finite, larger = more anomalous, one scale for all images.
+        max_fpr: where the integral ends, in (0, 1].
+
+    Returns:
+        Normalised area in [0, 1].
+
+    Raises:
+        ValueError: as for `pixel_auroc`, or max_fpr outside (0, 1].
+
+    Source: Bergmann et al. 2020 (Uninformed Students), section 4; Bergmann et al. 2021 (IJCV), section 5.2.
+    """
+    if not 0.0 < max_fpr <= 1.0:
+        raise ValueError(f"max_fpr is {max_fpr}; expected a rate in (0, 1]. The literature uses 0.3.")
+    truth, values = _masks_and_maps(masks, maps)
+    order, ends = _descending(values.ravel())
+    fpr = np.cumsum(~truth.ravel()[order], dtype=np.int64)[ends] / np.count_nonzero(~truth)
+    pro = np.cumsum(_region_weights(truth).ravel()[order])[ends]
+    fpr, pro = np.concatenate([[0.0], fpr]), np.concatenate([[0.0], pro])
+    inside = int(np.searchsorted(fpr, max_fpr, side="right"))
+    at_limit = np.interp(max_fpr, fpr[inside - 1 : inside + 1], pro[inside - 1 : inside + 1])
+    fpr, pro = np.append(fpr[:inside], max_fpr), np.append(pro[:inside], at_limit)
+    return float(min(sk.auc(fpr, pro) / max_fpr, 1.0))  # the sum of weights may end at 1 + 1e-16
+
+
+def _region_weights(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What one pixel adds to PRO, (N, H, W): 1 / (pixels of its region * number of regions); 0 if normal."""
+    within_an_image = np.zeros((3, 3, 3), dtype=bool)
+    within_an_image[1] = True  # 8-connected in the plane, never from one image to the next
+    regions, count = ndimage.label(truth, structure=within_an_image)
+    sizes = np.bincount(regions.ravel(), minlength=count + 1)
+    weights = 1.0 / (np.maximum(sizes, 1) * count)
+    weights[0] = 0.0
+    return weights[regions]
+
+
+def _descending(values: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Order of falling values, and where each run of equal values ends: equal values are found together."""
+    order = np.argsort(-values)
+    ordered = values[order]
+    return order, np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+
+
+def _array(values: ArrayLike) -> NDArray[Any]:
+    """A numpy array of whatever came in; tensors leave their graph and their device first."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
+def _binary(values: ArrayLike, what: str) -> NDArray[np.bool_]:
+    array = _array(values)
+    if array.size == 0:
+        raise ValueError(f"{what} has shape {array.shape} and holds nothing; expected at least one value.")
+    if array.dtype != bool:
+        strange = array[(array != 0) & (array != 1)]
+        if strange.size:
+            raise ValueError(
+                f"{what} holds {strange.flat[0]}; expected bool or 0 (normal) and 1 (anomalous). "
+                f"Binarise first, for instance {what} > 0."
+            )
+    return array.astype(bool)
+
+
+def _both_classes(labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    if labels.all() or not labels.any():
+        kind = "anomalous" if labels.all() else "normal"
+        raise ValueError(
+            f"all {labels.size} labels are {int(labels.flat[0])} ({kind}); expected both classes. "
+            "Evaluate on a test set that holds normal and anomalous images."
+        )
+    return labels
+
+
+def _finite(values: ArrayLike, what: str) -> NDArray[np.floating]:
+    array = _array(values)
+    if not np.issubdtype(array.dtype, np.floating):
+        array = array.astype(np.float64)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{what} holds {array[index]} at {list(index)} ({int(bad.sum())} of {array.size} are not finite); "
+            "expected finite numbers. Look for a diverged training or a division by zero in the score."
+        )
+    return array
+
+
+def _same_shape(what: str, one: NDArray[Any], other_what: str, other: NDArray[Any]) -> None:
+    if one.shape != other.shape:
+        raise ValueError(
+            f"{what} has shape {one.shape} and {other_what} {other.shape}; expected the same shape. "
+            "Pass both for the same images, in the same order and at the same size."
+        )
+
+
+def _labels_and_scores(
+    labels: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+    truth, values = _binary(labels, "labels"), _finite(scores, "scores")
+    _same_shape("labels", truth, "scores", values)
+    if truth.ndim != 1:
+        raise ValueError(f"labels has shape {truth.shape}; expected (N,), one per image. Flatten it first.")
+    return _both_classes(truth), values
+
+
+def _masks_and_maps(masks: ArrayLike, maps: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+    truth, values = _binary(masks, "masks"), _finite(maps, "maps")
+    _same_shape("masks", truth, "maps", values)
+    if truth.ndim != 3:
+        raise ValueError(
+            f"masks has shape {truth.shape}; expected (N, H, W). Drop the channel axis, keep the image axis."
+        )
+    if truth.all() or not truth.any():
+        found = "no defective pixel" if not truth.any() else "no normal pixel"
+        raise ValueError(
+            f"the {len(truth)} masks mark {found}; expected some of both. "
+            "Leave pixel metrics out for data without masks; pass good and anomalous images together."
+        )
+    return truth, values
