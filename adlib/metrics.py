@@ -1,8 +1,8 @@
 """How good a detector is: pure functions of truth and scores.
 
 Everywhere label 1 (True) means anomalous and a larger score means more anomalous. Nothing here knows a model,
-a threshold rule or a data set. The functions need the *truth of the test set*, so only an evaluation calls them,
-after everything else (weights, threshold, checkpoint, normalisation) has been fixed.
+a threshold rule or a data set. The functions need the *truth of the test set*, so only an evaluation calls
+them, after everything else (weights, threshold, checkpoint, normalisation) has been fixed.
 
 numpy arrays, sequences and torch tensors (any device) are accepted.
 """
@@ -105,7 +105,7 @@ def tpr_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float = 0.05) -> float
     """Share of the anomalies found when at most `fpr` of the normal test images raise a false alarm.
 
     The best point that a real threshold reaches; no interpolation between points, so a score with many ties
-    may get 0. The threshold implied is chosen on the test set: this describes the score, not a detector in use.
+    may get 0. The threshold implied is chosen on the test set: it describes a score, not a detector in use.
 
     Args:
         labels: shape (N,), bool or 0/1, 1 = anomalous.
@@ -247,8 +247,8 @@ def aupro(masks: ArrayLike, maps: ArrayLike, max_fpr: float = 0.3) -> float:
 
     A region is one 8-connected component of a mask. At each threshold the overlap of a region is the share of
     its pixels that are found; PRO is the mean over all regions, so a speck counts as much as a stain. PRO is
-    integrated (trapezoid) over the false-positive rate on the normal pixels of *all* images, good ones included,
-    from 0 to max_fpr, and divided by max_fpr. A constant map gets max_fpr / 2.
+    integrated (trapezoid) over the false-positive rate on the normal pixels of *all* images, good ones
+    included, from 0 to max_fpr, and divided by max_fpr. A constant map gets max_fpr / 2.
 
     Exact: every distinct value of the maps is a threshold. One sort, O(P log P) for P = N * H * W pixels.
 
@@ -335,7 +335,7 @@ def _finite(values: ArrayLike, what: str) -> NDArray[np.floating]:
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
-            f"{what} holds {array[index]} at {list(index)} ({int(bad.sum())} of {array.size} are not finite); "
+            f"{what} holds {array[index]} at {list(index)} ({int(bad.sum())} of {array.size} not finite); "
             "expected finite numbers. Look for a diverged training or a division by zero in the score."
         )
     return array
