@@ -1,0 +1,122 @@
+"""Make the Python environment of this checkout and print its interpreter. Standard library only.
+
+The environment lies outside the checkout, under the user's cache, and its name holds the hash of
+`requirements.lock`, so that every checkout with the same lock shares one and a changed lock makes a new one.
+The package itself is *not* installed there (two checkouts would get in each other's way): the commands of
+the Makefile put the checkout on PYTHONPATH, and this script writes the package's metadata to `_build/env`.
+
+An interrupted installation is never taken for a finished one: the stamp is written last, and an environment
+without a stamp is made anew. Two commands at once wait for each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.lock"
+OLDEST = (3, 11)
+STAMP = "complete"
+
+
+def cache_folder() -> Path:
+    """Where environments and downloads are kept: outside the checkout, so that `make clean` is cheap."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "adlib-book"
+
+
+def key(lock: Path = LOCK) -> str:
+    """First 12 hex digits of the hash of the lock, the Python version and the processor type."""
+    parts = lock.read_bytes() + f"{sys.version_info[:2]} {sys.platform} {platform.machine()}".encode()
+    return hashlib.sha256(parts).hexdigest()[:12]
+
+
+@contextmanager
+def held(path: Path):
+    """Hold an exclusive lock, so that two commands never build the same environment at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("another command is making this environment; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def say(text: str) -> None:
+    """Print to stderr: stdout is for the interpreter's path alone."""
+    print(f"[environment] {text}", file=sys.stderr, flush=True)
+
+
+def run(command: list[str], remedy: str) -> None:
+    """Run a command with its output on stderr.
+
+    Raises:
+        SystemExit: it failed; the message names the command and the remedy.
+    """
+    result = subprocess.run(command, stdout=sys.stderr, check=False)
+    if result.returncode:
+        raise SystemExit(f"[environment] failed ({result.returncode}): {' '.join(command)}\n{remedy}")
+
+
+def environment(folder: Path, lock: Path = LOCK) -> Path:
+    """The interpreter of a finished environment in `folder`, which is made if it is missing or half-made."""
+    python = folder / "bin" / "python"
+    if (folder / STAMP).is_file() and python.exists():
+        return python
+    with held(folder.with_suffix(".lock")):
+        if (folder / STAMP).is_file() and python.exists():
+            return python
+        say(f"making {folder} (once per lock: a few minutes, about 7 GB)")
+        shutil.rmtree(folder, ignore_errors=True)
+        run(
+            [sys.executable, "-m", "venv", str(folder)],
+            "Python's venv module is incomplete; on Debian and Ubuntu: apt-get install python3-venv.",
+        )
+        run(
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(lock)],
+            f"Check the network and the free space under {folder.parent}, then run the command again; "
+            "or name a ready interpreter with make PYTHON=/path/to/python.",
+        )
+        (folder / STAMP).write_text(f"{lock.name} {key(lock)}\n")
+    return python
+
+
+def write_metadata(python: Path) -> None:
+    """Write the package's metadata to `_build/env`, where importlib.metadata finds it through PYTHONPATH."""
+    target = ROOT / "_build" / "env"
+    source = (ROOT / "pyproject.toml").read_bytes()
+    stamp = target / STAMP
+    digest = hashlib.sha256(source).hexdigest()
+    if stamp.is_file() and stamp.read_text() == digest:
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    hook = "import sys, hatchling.build as b; b.prepare_metadata_for_build_editable(sys.argv[1])"
+    subprocess.run([str(python), "-c", hook, str(target)], cwd=ROOT, check=True, stdout=sys.stderr)
+    stamp.write_text(digest)
+
+
+def main() -> None:
+    """Print the interpreter's path."""
+    if sys.version_info < OLDEST:
+        raise SystemExit(
+            f"[environment] this is Python {platform.python_version()}; the lock needs "
+            f"{OLDEST[0]}.{OLDEST[1]} or newer. Name another one with make PYTHON3=python3.12."
+        )
+    python = environment(cache_folder() / f"venv-{key()}")
+    write_metadata(python)
+    print(python)
+
+
+if __name__ == "__main__":
+    main()
