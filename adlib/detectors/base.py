@@ -1,0 +1,358 @@
+"""What every detector promises: fit, score, map, verdict, save, load."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from adlib import training
+from adlib.data import TrainImages, ValidationImages, to_symmetric, to_uint8
+from adlib.devices import pick_device
+from adlib.environment import source_hash
+from adlib.errors import unknown_name
+from adlib.files import read_tensors, write_tensors
+from adlib.training import History, Schedule
+
+THRESHOLD_QUANTILE = 0.95  # of the validation-normal scores: about 5 % false alarms by construction
+MAP_QUANTILE = 0.999  # of the validation-normal pixels: the top of the shared colour scale
+_REGISTRY: dict[str, type[Detector]] = {}
+
+
+class Examination(NamedTuple):
+    """Everything a detector says about a batch, from one forward pass.
+
+    scores: name -> (N,), larger is more anomalous. maps: (N, H, W), larger is more anomalous.
+    reconstructions: (N, C, H, W) in [-1, 1]; for detectors that do not reconstruct, the images themselves.
+    """
+
+    scores: dict[str, Tensor]
+    maps: Tensor
+    reconstructions: Tensor
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings that every detector has; each detector adds its own and fills the three profiles.
+
+    steps, batch_size, checkpoints, patience, precision: see `adlib.training.Schedule`.
+    score: name of the score that `anomaly_score` and `predict` use.
+    """
+
+    score: str
+    steps: int
+    batch_size: int = 32
+    checkpoints: int = 8
+    patience: int | None = None
+    precision: str = "auto"
+
+    def schedule(self) -> Schedule:
+        """The part of the settings that the training loop reads."""
+        return Schedule(self.steps, self.batch_size, self.checkpoints, self.patience, self.precision)
+
+
+class Detector(ABC):
+    """An anomaly detector for images of one shape.
+
+    Args:
+        image_shape: (C, H, W) of the images to come.
+        config: the detector's settings.
+        seed: fixes initialisation, batch order and every random draw in training.
+        device: "auto" takes CUDA, then MPS, then the CPU.
+
+    A subclass builds `networks` and `optimisers`, takes one step in `training_step` and looks at images in
+    `_examine`; everything else stands here.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]]
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        config: Config,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+    ):
+        self.image_shape = tuple(image_shape)
+        self.config = config
+        self.seed = seed
+        self.device = pick_device(device)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.history: History | None = None
+        self.thresholds: dict[str, float] = {}
+        self.map_scale: float | None = None
+        with self.seeded():
+            self.networks = nn.ModuleDict(self.build())
+        self.networks.to(self.device, memory_format=torch.channels_last)
+        self.optimisers: dict[str, torch.optim.Optimizer] = self.build_optimisers()
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            _REGISTRY[cls.name] = cls
+
+    # ------------------------------------------------------------------ what a subclass writes
+    @abstractmethod
+    def build(self) -> dict[str, nn.Module]:
+        """The networks by name, freshly initialised (the random state is already seeded)."""
+
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers by name; none for detectors that do not train by steps."""
+        return {}
+
+    def training_step(self, images: Tensor) -> dict[str, Tensor]:
+        """One update from a batch (B, C, H, W) in [-1, 1] on the detector's device; returns detached scalar losses.
+
+        Must not read a value back (`.item()`, `if loss < …`): decisions on values belong in `after_step`.
+        """
+        raise NotImplementedError(f"{self.name} does not train by steps")
+
+    def after_step(self, losses: dict[str, float]) -> None:
+        """Called after every step with the losses as numbers."""
+
+    @abstractmethod
+    def _examine(self, images: Tensor) -> Examination:
+        """Scores, maps and reconstructions of a batch (B, C, H, W) in [-1, 1], networks in evaluation mode."""
+
+    # ------------------------------------------------------------------ helpers for subclasses
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Global random state seeded from this detector's own generator, and put back afterwards."""
+        seed = int(torch.randint(2**62, (), generator=self.generator))
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            yield
+
+    def adam(
+        self, network: nn.Module, learning_rate: float, betas: tuple[float, float]
+    ) -> torch.optim.Optimizer:
+        """Adam over one network's parameters, fused where the device has it."""
+        fused = self.device.type in ("cpu", "cuda")
+        return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=fused)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) -> float32 in [-1, 1] on the detector's device."""
+        images = to_symmetric(images.to(self.device))
+        return images.contiguous(memory_format=torch.channels_last)
+
+    # ------------------------------------------------------------------ what a user calls
+    def fit(
+        self,
+        train: TrainImages | Tensor,
+        validation: ValidationImages | None = None,
+        *,
+        progress: str = "auto",
+        on_checkpoint: Callable[[Detector, int], None] | None = None,
+        resume: str | Path | None = None,
+    ) -> Detector:
+        """Train on normal images, then learn thresholds and map scale from validation-normal ones.
+
+        Args:
+            train: training images, `split.train` or uint8 (N, C, H, W).
+            validation: `split.validation`; without it the detector scores but gives no verdicts.
+            progress: "auto", "notebook", "terminal" or "quiet".
+            on_checkpoint: called with (detector, step) at every checkpoint.
+            resume: safetensors file to go on from, written as training goes.
+
+        Returns:
+            The detector itself.
+
+        Raises:
+            ValueError: images of another shape. TypeError: images that are not uint8, or validation
+                images that did not come from a split.
+        """
+        images = self._checked(train.images if isinstance(train, TrainImages) else train)
+        held = None if validation is None else self._checked(_validation_only(validation).images)
+        self._fit(images, held, progress=progress, on_checkpoint=on_checkpoint, resume=resume)
+        self.networks.eval()
+        if validation is not None:
+            self.calibrate(validation)
+        return self
+
+    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+        self.history = training.fit(self, images, self.config.schedule(), validation=validation, **how)
+
+    def calibrate(self, validation: ValidationImages) -> None:
+        """Learn a threshold per score (95th percentile) and the map scale (99.9th) from validation-normal images."""
+        seen = self.examine(_validation_only(validation).images)
+        self.thresholds = {
+            name: float(torch.quantile(score.double(), THRESHOLD_QUANTILE))
+            for name, score in seen.scores.items()
+        }
+        pixels = seen.maps.flatten().double()
+        rank = max(1, round(MAP_QUANTILE * pixels.numel()))
+        self.map_scale = float(pixels.kthvalue(rank).values)
+
+    def examine(self, images: Tensor, batch_size: int = 64) -> Examination:
+        """Scores, maps and reconstructions of images, in portions, on the CPU.
+
+        Args:
+            images: uint8 (N, C, H, W).
+            batch_size: images per portion; it does not change a score (beyond float rounding).
+        """
+        images = self._checked(images)
+        self.networks.eval()
+        with torch.no_grad():
+            parts = [self._examine(self.normalise(part)) for part in images.split(batch_size)]
+        scores = {k: torch.cat([p.scores[k].float().cpu() for p in parts]) for k in parts[0].scores}
+        maps = torch.cat([p.maps.float().cpu() for p in parts])
+        return Examination(scores, maps, torch.cat([p.reconstructions.float().cpu() for p in parts]))
+
+    def anomaly_score(self, images: Tensor) -> Tensor:
+        """(N,) scores by `config.score`; larger means more anomalous. images: uint8 (N, C, H, W)."""
+        return self.examine(images).scores[self.config.score]
+
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        """(N, H, W) maps; larger means more anomalous. Show them on one scale, 0 to `map_scale`."""
+        return self.examine(images).maps
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Reconstructions, uint8 (N, C, H, W)."""
+        return to_uint8(self.examine(images).reconstructions)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """(N,) bool verdicts: score above the threshold learnt from validation-normal images.
+
+        Raises:
+            RuntimeError: no threshold was learnt yet.
+        """
+        if self.config.score not in self.thresholds:
+            raise RuntimeError(
+                f"{self.name} has no threshold yet: fit(..., validation=split.validation) or "
+                "calibrate(split.validation) learns one from normal images."
+            )
+        return self.anomaly_score(images) > self.thresholds[self.config.score]
+
+    def validation_error(self, images: Tensor) -> float:
+        """Mean absolute reconstruction error in [0, 2] on uint8 (N, C, H, W) images: what checkpoints are chosen by."""
+        images = self._checked(images)
+        self.networks.eval()
+        with torch.no_grad():
+            errors = [
+                (self._examine(x).reconstructions.float() - x).abs().flatten(1).mean(1)
+                for x in map(self.normalise, images.split(64))
+            ]
+        return float(torch.cat(errors).mean())
+
+    # ------------------------------------------------------------------ keeping
+    def identity(self) -> str:
+        """Name and a hash of shape, settings and seed: equal for equal runs."""
+        told = json.dumps([self.name, self.image_shape, asdict(self.config), self.seed], sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:10]}"
+
+    def save(self, path: str | Path) -> Path:
+        """Write networks, settings, thresholds and map scale as one safetensors file, atomically."""
+        told = {
+            "name": self.name,
+            "image_shape": self.image_shape,
+            "config": asdict(self.config),
+            "seed": self.seed,
+            "thresholds": self.thresholds,
+            "map_scale": self.map_scale,
+            "adlib": source_hash(),
+        }
+        return write_tensors(path, self.networks.state_dict(), {"adlib": json.dumps(told)})
+
+    @staticmethod
+    def load(path: str | Path, device: str | torch.device = "auto") -> Detector:
+        """The detector that `save` wrote, ready to score.
+
+        Raises:
+            FileNotFoundError: no such file. ValueError: a file of another kind, or an unknown detector.
+        """
+        tensors, metadata = read_tensors(path)
+        if "adlib" not in metadata:
+            raise ValueError(f"{path} holds tensors but no adlib detector; write one with detector.save(...).")
+        told = json.loads(metadata["adlib"])
+        kind = detector_class(told["name"])
+        config = kind.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["config"].items()})
+        detector = kind(tuple(told["image_shape"]), config, seed=told["seed"], device=device)
+        detector.networks.load_state_dict(tensors)
+        detector.networks.eval()
+        detector.thresholds, detector.map_scale = told["thresholds"], told["map_scale"]
+        return detector
+
+    def _checked(self, images: Tensor) -> Tensor:
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+            kind = getattr(images, "dtype", type(images).__name__)
+            raise TypeError(
+                f"images are {kind}; expected a uint8 tensor (N, C, H, W) with values 0 to 255. "
+                "adlib.load(...) gives such images."
+            )
+        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape or len(images) == 0:
+            expected = "(N, " + ", ".join(map(str, self.image_shape)) + ") with N >= 1"
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}; this {self.name} was made for {expected}. "
+                "One image needs a leading dimension: image[None]."
+            )
+        return images
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.networks.parameters())
+        return f"{type(self).__name__}({self.name}, image_shape={self.image_shape}, {count:,} parameters, {self.device})"
+
+
+def _validation_only(validation: ValidationImages) -> ValidationImages:
+    if not isinstance(validation, ValidationImages):
+        raise TypeError(
+            f"thresholds are learnt from validation-normal images only, not from {type(validation).__name__}. "
+            "Pass split.validation (never test images: a threshold that has seen them is no longer a test)."
+        )
+    return validation
+
+
+def detector_class(name: str) -> type[Detector]:
+    """The class behind a detector's name.
+
+    Raises:
+        ValueError: unknown name; the nearest is suggested.
+    """
+    if name not in _REGISTRY:
+        raise unknown_name("detector", name, _REGISTRY)
+    return _REGISTRY[name]
+
+
+def detector_names() -> list[str]:
+    """Every detector there is, by the name that `make_detector` takes."""
+    return sorted(_REGISTRY)
+
+
+def make_detector(
+    name: str,
+    image_shape: tuple[int, int, int],
+    profile: str = "book",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    **changes: object,
+) -> Detector:
+    """A detector by name, with the settings of a profile.
+
+    Args:
+        name: e.g. "ganomaly"; `detector_names()` lists them.
+        image_shape: (C, H, W), usually `split.image_shape`.
+        profile: "smoke" (seconds), "book" (minutes on two cores) or "paper" (the published settings).
+        seed: of initialisation and training.
+        device: "auto", "cpu", "cuda", ...
+        changes: settings to replace, by the field names of the detector's `Config`.
+
+    Raises:
+        ValueError: unknown detector, profile or setting; the nearest is suggested.
+    """
+    kind = detector_class(name)
+    if profile not in ("smoke", "book", "paper"):
+        raise unknown_name("profile", profile, ("smoke", "book", "paper"))
+    config = getattr(kind.Config, profile)()
+    known = [f.name for f in fields(config)]
+    for change in changes:
+        if change not in known:
+            raise unknown_name(f"setting of {name}", change, known)
+    return kind(image_shape, replace(config, **changes), seed=seed, device=device)

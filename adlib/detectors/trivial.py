@@ -1,0 +1,114 @@
+"""Baselines without a network to train. A detector that does not beat them has not earned its training time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from adlib.detectors import base
+from adlib.detectors.base import Detector, Examination
+from adlib.training import History
+
+
+class _Buffers(nn.Module):
+    """Tensors to be saved with a detector."""
+
+    def __init__(self, **tensors: Tensor):
+        super().__init__()
+        for name, tensor in tensors.items():
+            self.register_buffer(name, tensor)
+
+
+@dataclass(frozen=True)
+class PcaConfig(base.Config):
+    """Settings of the PCA baseline: `components` directions (fewer when there are fewer images)."""
+
+    score: str = "mean_error"
+    steps: int = 1
+    components: int = 50
+
+    @classmethod
+    def smoke(cls) -> PcaConfig:
+        """The same in every profile but for the number of components."""
+        return cls(components=8)
+
+    @classmethod
+    def book(cls) -> PcaConfig:
+        """50 components."""
+        return cls()
+
+    paper = book
+
+
+class Pca(Detector):
+    """Reconstruction by the leading principal components of the training pixels.
+
+    Scores: "mean_error", the mean absolute error of the whole image; "worst_patch", the largest mean error
+    of an 8 x 8 window (stride 4), which a small defect cannot hide from.
+    """
+
+    name = "pca"
+    Config = PcaConfig
+
+    def build(self) -> dict[str, nn.Module]:
+        size = self.image_shape[0] * self.image_shape[1] * self.image_shape[2]
+        return {"pca": _Buffers(mean=torch.zeros(size), components=torch.zeros(self.config.components, size))}
+
+    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+        pixels = self.normalise(images).flatten(1)
+        mean = pixels.mean(0)
+        count = min(self.config.components, len(pixels) - 1)
+        if count < 1:
+            raise ValueError(f"PCA needs at least 2 training images, got {len(pixels)}.")
+        _, _, directions = torch.linalg.svd(pixels - mean, full_matrices=False)
+        self.networks["pca"].mean.copy_(mean)
+        self.networks["pca"].components.zero_()[:count] = directions[:count]
+        self.history = History()
+
+    def _examine(self, images: Tensor) -> Examination:
+        pca = self.networks["pca"]
+        centred = images.flatten(1) - pca.mean
+        reconstruction = (centred @ pca.components.T @ pca.components + pca.mean).view_as(images)
+        maps = (images - reconstruction).abs().mean(1)
+        patches = nn.functional.avg_pool2d(maps[:, None], 8, 4).flatten(1)
+        distances = {"mean_error": maps.flatten(1).mean(1), "worst_patch": patches.amax(1)}
+        return Examination(distances, maps, reconstruction.clamp(-1, 1))
+
+
+@dataclass(frozen=True)
+class MeanIntensityConfig(base.Config):
+    """The mean-intensity rule has nothing to set."""
+
+    score: str = "intensity"
+    steps: int = 1
+
+    @classmethod
+    def smoke(cls) -> MeanIntensityConfig:
+        """Nothing to shrink."""
+        return cls()
+
+    book = paper = smoke
+
+
+class MeanIntensity(Detector):
+    """How far an image's mean brightness lies from the mean brightness of the training images.
+
+    The cheapest cue there is. Where it detects anything, brightness gives the defects away.
+    """
+
+    name = "mean_intensity"
+    Config = MeanIntensityConfig
+
+    def build(self) -> dict[str, nn.Module]:
+        return {"mean": _Buffers(intensity=torch.zeros(()))}
+
+    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+        self.networks["mean"].intensity.copy_(self.normalise(images).mean())
+        self.history = History()
+
+    def _examine(self, images: Tensor) -> Examination:
+        maps = (images - self.networks["mean"].intensity).abs().mean(1)
+        score = (images.flatten(1).mean(1) - self.networks["mean"].intensity).abs()
+        return Examination({"intensity": score}, maps, self.networks["mean"].intensity.expand_as(images))

@@ -1,0 +1,23 @@
+"""Errors that name the value, what was expected and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def unknown_name(kind: str, value: str, known: Iterable[str]) -> ValueError:
+    """A ValueError for a name that is not known, with the nearest known one.
+
+    Args:
+        kind: what was named, e.g. "detector".
+        value: the name as given.
+        known: every name that would have been accepted.
+
+    Returns:
+        The error, for the caller to raise.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"unknown {kind} {value!r}.{hint} Known: {', '.join(names)}.")

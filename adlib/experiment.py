@@ -1,0 +1,201 @@
+"""The protocol: split, fit, threshold, evaluate, record.
+
+Thresholds and the choice of a checkpoint see validation-normal images only; the labels of the test images are
+opened once, at the end. Published habits that leak are measured beside it and carry their name behind an "@":
+
+    image_auroc/D1                 the last checkpoint: our number
+    image_auroc/D1@validation      the checkpoint with the lowest validation-normal reconstruction error
+    image_auroc/D1@oracle          the checkpoint with the best test AUROC (leaks; the papers' "verification model")
+    image_auroc/D1@train_mode      scored with BatchNorm in training mode, batches of mixed labels
+    image_auroc/D1@train_mode_sorted   the same with normals first, as a folder is read (leaks most)
+    f1/D1@test_minmax              scores min-max scaled over the test set, fixed threshold 0.2 (released code)
+    f1/D1@best                     the threshold with the best F1 on the test set
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adlib import metrics
+from adlib.data import Split, Truth
+from adlib.detectors import Detector
+from adlib.environment import git_commit, hardware, source_hash, versions
+from adlib.results import record_id
+
+RELEASED_THRESHOLD = 0.2  # of min-max scaled scores, fixed in the released GANomaly code
+
+
+def run_experiment(detector: Detector, split: Split, *, progress: str = "auto", **notes: Any) -> dict[str, Any]:
+    """Fit a detector on a split, evaluate it by the leak-free protocol and its leaking neighbours.
+
+    Args:
+        detector: a fresh detector, made for `split.image_shape`.
+        split: train-normal, validation-normal and sealed test.
+        progress: as in `Detector.fit`.
+        notes: further fields of the record that identify the run (e.g. profile="book").
+
+    Returns:
+        The record: a dict that `adlib.results.append` writes. Its "metrics" are named as above; a metric that
+        does not apply (no masks, no BatchNorm) is absent.
+    """
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    trail: list[dict[str, np.ndarray]] = []
+
+    def look(fitted: Detector, step: int) -> None:
+        trail.append({k: v.numpy() for k, v in fitted.examine(split.test.images).scores.items()})
+
+    begin = time.perf_counter()
+    detector.fit(split.train, split.validation, progress=progress, on_checkpoint=look)
+    total = time.perf_counter() - begin
+    begin = time.perf_counter()
+    seen = detector.examine(split.test.images)
+    scoring = (time.perf_counter() - begin) / len(split.test)
+    truth = split.test.open(f"evaluation of {detector.identity()}")
+    history = detector.history
+    return {
+        **identify(detector, split, **notes),
+        "train_images": len(split.train),
+        "test_images": len(split.test),
+        "steps": history.step,
+        "parameters": sum(p.numel() for p in detector.networks.parameters()),
+        "metrics": evaluate(detector, split, seen.scores, seen.maps, truth, trail),
+        "checkpoints": history.checkpoints,
+        "seconds": {
+            "fit": round(history.seconds or total, 3),
+            "total": round(total, 3),
+            "score_per_image": round(scoring, 6),
+        },
+        "precision": history.precision,
+        "data_fingerprint": split.fingerprint,
+        "adlib": source_hash(),
+        "commit": git_commit(),
+        "device": str(detector.device),
+        "hardware": hardware(),
+        "versions": versions(),
+        "started_at": started,
+    }
+
+
+def identify(detector: Detector, split: Split, **notes: Any) -> dict[str, Any]:
+    """The fields that say which run this is, and their hash as "id": equal runs have equal ids."""
+    told = {
+        "detector": detector.name,
+        "variant": getattr(detector.config, "variant", "standard"),
+        "dataset": split.name,
+        "seed": detector.seed,
+        "protocol": "leak-free",
+        "image_size": split.size,
+        "contamination": split.contamination,
+        "reserve": split.reserve,
+        "config": asdict(detector.config),
+        **notes,
+    }
+    return {"id": record_id(told), **told}
+
+
+def evaluate(
+    detector: Detector,
+    split: Split,
+    scores: dict[str, Tensor],
+    maps: Tensor,
+    truth: Truth,
+    trail: list[dict[str, np.ndarray]],
+) -> dict[str, float]:
+    """All metrics of one fitted detector, by the names in the module's docstring.
+
+    Args:
+        detector: fitted, with thresholds.
+        split: for the test images, which the train-mode habit scores again.
+        scores: name -> (N,) test scores of the last checkpoint.
+        maps: (N, H, W) test anomaly maps.
+        truth: the opened labels and masks.
+        trail: test scores at each checkpoint.
+    """
+    labels, found = truth.labels, {}
+    habits = train_mode_scores(detector, split.test.images, labels)
+    for name, score in scores.items():
+        found |= _image_metrics(name, score.numpy(), labels, detector.thresholds[name])
+        if len(trail) > 1:
+            aurocs = [metrics.image_auroc(labels, seen[name]) for seen in trail]
+            chosen = detector.history.best_checkpoint()
+            found[f"image_auroc/{name}@validation"] = aurocs[-1 if chosen is None else chosen]
+            found[f"image_auroc/{name}@oracle"] = max(aurocs)
+        for habit, table in habits.items():
+            found[f"image_auroc/{name}@{habit}"] = metrics.image_auroc(labels, table[name])
+    usual = detector.config.score
+    for short in ("image_auroc", "average_precision", "tpr_at_5fpr", "f1", "tpr", "fpr"):
+        found[short] = found[f"{short}/{usual}"]
+    found["f1_all_positive"] = metrics.all_positive_f1(labels)
+    if truth.masks is not None:
+        found["pixel_auroc"] = metrics.pixel_auroc(truth.masks, maps.numpy())
+        found["pixel_ap"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
+        found["aupro"] = metrics.aupro(truth.masks, maps.numpy())
+    return {name: round(float(value), 6) for name, value in found.items()}
+
+
+def _image_metrics(name: str, score: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, float]:
+    verdict = metrics.confusion(labels, score > threshold)
+    span = score.max() - score.min()
+    scaled = (score - score.min()) / span if span > 0 else np.zeros_like(score)
+    return {
+        f"image_auroc/{name}": metrics.image_auroc(labels, score),
+        f"average_precision/{name}": metrics.average_precision(labels, score),
+        f"tpr_at_5fpr/{name}": metrics.tpr_at_fpr(labels, score, fpr=0.05),
+        f"f1/{name}": verdict["f1"],
+        f"tpr/{name}": verdict["tpr"],
+        f"fpr/{name}": verdict["fpr"],
+        f"f1/{name}@test_minmax": metrics.confusion(labels, scaled >= RELEASED_THRESHOLD)["f1"],
+        f"f1/{name}@best": metrics.best_f1(labels, score),
+    }
+
+
+def train_mode_scores(
+    detector: Detector, images: Tensor, labels: np.ndarray, batch_size: int = 64
+) -> dict[str, dict[str, np.ndarray]]:
+    """Test scores with BatchNorm left in training mode, as the released GANomaly code computes them (P1).
+
+    Each batch is normalised by its own statistics, and the running ones move as the test goes on, so an image's
+    score depends on its company. The detector itself is untouched: a copy is scored.
+
+    Args:
+        detector: fitted.
+        images: test images, uint8 (N, C, H, W), in an order that does not give labels away.
+        labels: (N,) bool; used only to put the normals first in the sorted variant.
+        batch_size: 64, as released.
+
+    Returns:
+        {"train_mode": scores by name, "train_mode_sorted": ...}, in the order of `images`; empty for
+        detectors without BatchNorm.
+    """
+    if not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in detector.networks.modules()):
+        return {}
+    orders = {
+        "train_mode": np.arange(len(images)),
+        "train_mode_sorted": np.argsort(labels.astype(int), kind="stable"),
+    }
+    return {habit: _score_in_order(detector, images, order, batch_size) for habit, order in orders.items()}
+
+
+def _score_in_order(
+    detector: Detector, images: Tensor, order: np.ndarray, batch_size: int
+) -> dict[str, np.ndarray]:
+    released = copy.copy(detector)
+    released.networks = copy.deepcopy(detector.networks).train()
+    parts = []
+    with torch.no_grad():
+        for rows in torch.from_numpy(order).split(batch_size):
+            parts.append(released._examine(detector.normalise(images[rows])).scores)
+    scores = {}
+    for name in parts[0]:
+        values = torch.cat([part[name].float().cpu() for part in parts]).numpy()
+        scores[name] = np.empty_like(values)
+        scores[name][order] = values
+    return scores

@@ -1,0 +1,129 @@
+"""Writing files so that an interruption or a full disk never spoils what was there before."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def write_atomic(path: str | Path, data: str | bytes) -> Path:
+    """Write a whole file or nothing: a temporary neighbour is written, flushed to disk and renamed.
+
+    Args:
+        path: where the file shall be; missing folders are made.
+        data: text (written as UTF-8) or bytes.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: the file could not be written (disk full, no permission); an older file at `path` is untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    payload = data.encode("utf-8") if isinstance(data, str) else data
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise OSError(
+            error.errno,
+            f"could not write {path} ({len(payload):,} bytes): {error.strerror}. "
+            "What was there before is unchanged; free some space or choose another place",
+        ) from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def append_line(path: str | Path, line: str) -> None:
+    """Append one line to a text file under a lock: the whole line, or nothing.
+
+    Two writers on one machine take turns. A torn last line left by a killed writer is closed with a
+    line break first, so that it spoils only itself. If the disk fills up half-way the file is cut
+    back to what it was.
+
+    Args:
+        path: the file; made, with its folders, if missing.
+        line: text without a line break.
+
+    Raises:
+        ValueError: the text holds a line break.
+        OSError: it could not be written; the file is as before.
+    """
+    if "\n" in line:
+        raise ValueError(f"a line of {path} must not hold a line break: {line[:60]!r}… Encode it first.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        torn = False
+        if size:
+            file.seek(size - 1)
+            torn = file.read(1) != b"\n"
+        payload = (b"\n" if torn else b"") + line.encode("utf-8") + b"\n"
+        try:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            os.ftruncate(file.fileno(), size)
+            raise OSError(
+                error.errno, f"could not append to {path}: {error.strerror}. The file is as it was before"
+            ) from error
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
+    """Write tensors and string metadata as one safetensors file, atomically.
+
+    Args:
+        path: the file, by habit `*.safetensors`.
+        tensors: name -> tensor of any shape and dtype, on any device.
+        metadata: name -> text (JSON for anything structured).
+
+    Returns:
+        The path.
+    """
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return write_atomic(path, save(plain, metadata=dict(metadata)))
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file.
+
+    Returns:
+        The tensors by name (on the CPU) and the metadata.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no safetensors file, or a truncated one.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}. Save one with detector.save({path.name!r}).")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is not a readable safetensors file ({error}). "
+            "It is truncated or of another kind; save it again."
+        ) from error

@@ -1,0 +1,1 @@
+"""Networks: one file per family, tensors in, tensors out, no training code."""

@@ -1,0 +1,94 @@
+"""The ledger: one run, one JSON line, appended and never rewritten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from adlib.environment import project_root
+from adlib.files import append_line
+
+
+def ledger_folder() -> Path:
+    """Where the ledger lies: `results/` of the checkout, or the copy that the installed package carries."""
+    root = project_root()
+    return root / "results" if root else Path(__file__).resolve().parent / "_results"
+
+
+def record_id(told: dict[str, Any]) -> str:
+    """Twelve hex digits that are equal for equal tasks: detector, data, settings, seed, protocol."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def append(record: dict[str, Any], path: str | Path) -> None:
+    """Append one record to a ledger file, atomically; two writers take turns.
+
+    Args:
+        record: JSON-able, with an "id". A metric that does not apply is left out.
+        path: e.g. `ledger_folder() / "ganomaly.jsonl"`.
+
+    Raises:
+        ValueError: a number is NaN or infinite, or there is no "id"; names it. Nothing is written.
+        OSError: the disk is full; the file is as it was.
+    """
+    if not record.get("id"):
+        raise ValueError("a record needs an 'id': record_id({...}) makes one from what identifies the run.")
+    for key, value in _flat(record).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{key} is {value}; leave out what does not apply, and find out why it is not a number.")
+    append_line(path, json.dumps(record, sort_keys=True, separators=(",", ":")))
+
+
+def read(path: str | Path) -> list[dict[str, Any]]:
+    """Every whole record of one ledger file, oldest first; a torn line is skipped with a warning."""
+    records = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            warnings.warn(
+                f"{path} line {number} is not whole JSON (a writer was killed?); skipped", stacklevel=2
+            )
+    return records
+
+
+def load(*names: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """The ledger as a table, one row per run, nested keys joined by "/" ("metrics/image_auroc/D1").
+
+    Args:
+        names: ledger files without ending, e.g. "ganomaly"; none means all.
+        folder: where they lie; by default `ledger_folder()`.
+
+    Returns:
+        One row per id, the newest where a run was repeated; empty when there are no records.
+
+    Raises:
+        FileNotFoundError: a named ledger does not exist.
+    """
+    folder = Path(folder) if folder is not None else ledger_folder()
+    paths = [folder / f"{name}.jsonl" for name in names] if names else sorted(folder.glob("*.jsonl"))
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        there = ", ".join(sorted(p.stem for p in folder.glob("*.jsonl"))) or "none"
+        raise FileNotFoundError(f"no ledger {missing[0]}; there are: {there}. `adlib sweep` writes them.")
+    rows = [_flat(record) for path in paths for record in read(path)]
+    table = pd.DataFrame(rows)
+    return table.drop_duplicates("id", keep="last").reset_index(drop=True) if len(table) else table
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}/"))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

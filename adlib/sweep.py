@@ -1,0 +1,80 @@
+"""Many experiments, one after another, each recorded once.
+
+A task that the ledger already holds is skipped, so a sweep that was stopped goes on when it is called again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from adlib import results
+from adlib.data import load
+from adlib.detectors import make_detector
+from adlib.experiment import identify, run_experiment
+
+
+@dataclass(frozen=True)
+class Task:
+    """One experiment: detector x data x seed, with changes to either's settings."""
+
+    detector: str
+    dataset: str
+    size: int = 64
+    seed: int = 0
+    profile: str = "book"
+    contamination: float = 0.0
+    reserve: float | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+def grid(**axes: Iterable[Any]) -> Iterator[Task]:
+    """Every combination of the given values of Task's fields, the last axis turning fastest."""
+    for values in itertools.product(*axes.values()):
+        yield Task(**dict(zip(axes, values)))
+
+
+def sweep(tasks: Iterable[Task], ledger: str | Path, device: str = "auto") -> int:
+    """Run every task that the ledger does not hold yet, appending a record after each.
+
+    Args:
+        tasks: what to run, in this order.
+        ledger: JSON-lines file to read and to append to.
+        device: as in `make_detector`.
+
+    Returns:
+        How many tasks were run.
+    """
+    ledger, console, tasks = Path(ledger), Console(), list(tasks)
+    done = {record["id"] for record in results.read(ledger)} if ledger.is_file() else set()
+    ran = 0
+    for number, task in enumerate(tasks, start=1):
+        split = load(
+            task.dataset,
+            size=task.size,
+            seed=task.seed,
+            contamination=task.contamination,
+            reserve=task.reserve,
+        )
+        detector = make_detector(
+            task.detector, split.image_shape, task.profile, task.seed, device, **task.changes
+        )
+        notes = {"profile": task.profile}
+        if identify(detector, split, **notes)["id"] in done:
+            continue
+        record = run_experiment(detector, split, progress="quiet", **notes)
+        results.append(record, ledger)
+        done.add(record["id"])
+        ran += 1
+        console.print(
+            f"{number}/{len(tasks)} {task.detector} {task.dataset} seed {task.seed} "
+            f"contamination {task.contamination:.2f}: image AUROC {record['metrics']['image_auroc']:.3f} "
+            f"in {record['seconds']['total']:.0f} s",
+            soft_wrap=True,
+        )
+    return ran

@@ -1,0 +1,194 @@
+"""What every detector promises, asked of every detector there is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from adlib.data import TrainImages
+from adlib.detectors import Detector, detector_class, detector_names, make_detector
+
+NAMES = detector_names()
+TRAINED = [name for name in NAMES if detector_class(name).training_step is not Detector.training_step]
+QUICK = {"steps": 3, "checkpoints": 1}
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_split):
+    """Each detector after a few steps, made once."""
+    made = {}
+
+    def get(name: str) -> Detector:
+        if name not in made:
+            detector = make_detector(name, tiny_split.image_shape, "smoke", **QUICK)
+            made[name] = detector.fit(tiny_split.train, tiny_split.validation, progress="quiet")
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_ranges_and_names(name, fitted, tiny_split):
+    detector, images = fitted(name), tiny_split.test.images[:5]
+    seen = detector.examine(images)
+    assert detector.config.score in seen.scores
+    assert all(score.shape == (5,) and score.isfinite().all() for score in seen.scores.values())
+    assert seen.maps.shape == (5, 32, 32)
+    assert seen.maps.min() >= 0
+    assert seen.reconstructions.shape == images.shape
+    assert detector.reconstruct(images).dtype == torch.uint8
+    assert detector.predict(images).dtype == torch.bool
+    assert set(detector.thresholds) == set(seen.scores)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_score_does_not_depend_on_its_company(name, fitted, tiny_split):
+    """Batch size, order and duplicates: fails when BatchNorm is left in training mode or scores are min-max scaled."""
+    detector, images = fitted(name), tiny_split.test.images[:7]
+    together = detector.examine(images)
+    order = torch.tensor([4, 0, 6, 2, 1, 5, 3])
+    others = {
+        "alone": detector.examine(images, batch_size=1),
+        "twice": detector.examine(torch.cat([images, images])),
+        "shuffled": detector.examine(images[order]),
+    }
+    for key, score in together.scores.items():
+        assert_close(others["alone"].scores[key], score, rtol=2e-4, atol=1e-6)
+        assert_close(others["twice"].scores[key][:7], score, rtol=2e-4, atol=1e-6)
+        assert_close(others["shuffled"].scores[key], score[order], rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_constant_images_and_a_single_image(name, fitted):
+    detector = fitted(name)
+    for value in (0, 128, 255):
+        image = torch.full((1, *detector.image_shape), value, dtype=torch.uint8)
+        assert detector.anomaly_score(image).isfinite().all()
+        assert detector.anomaly_map(image).isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_and_loaded_it_says_the_same(name, fitted, tiny_split, tmp_path):
+    detector, images = fitted(name), tiny_split.test.images[:4]
+    again = Detector.load(detector.save(tmp_path / "detector.safetensors"))
+    assert again.config == detector.config
+    assert again.thresholds == detector.thresholds
+    assert again.map_scale == detector.map_scale
+    assert_close(again.anomaly_score(images), detector.anomaly_score(images))
+    assert torch.equal(again.predict(images), detector.predict(images))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_same_detector_another_seed_another(name, tiny_split):
+    def score(seed: int) -> torch.Tensor:
+        detector = make_detector(name, tiny_split.image_shape, "smoke", seed=seed, **QUICK)
+        return detector.fit(tiny_split.train, progress="quiet").anomaly_score(tiny_split.test.images[:4])
+
+    assert torch.equal(score(0), score(0))
+    if name in TRAINED:
+        assert not torch.equal(score(0), score(1))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_step_stays_on_its_device(name):
+    """On the meta device any tensor left behind on the CPU, and any value read back, is an error."""
+    detector = make_detector(name, (3, 32, 32), "smoke", device="meta")
+    losses = detector.training_step(torch.empty((4, 3, 32, 32), device="meta"))
+    assert losses
+    assert all(value.device.type == "meta" and not value.requires_grad for value in losses.values())
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_resumed_run_takes_the_same_steps(name, tiny_split, tmp_path):
+    def make() -> Detector:
+        return make_detector(name, tiny_split.image_shape, "smoke", steps=6, checkpoints=3)
+
+    whole = make().fit(tiny_split.train, tiny_split.validation, progress="quiet")
+
+    class Killed(Exception):
+        pass
+
+    def kill(detector: Detector, step: int) -> None:
+        if step == 4:
+            raise Killed
+
+    file = tmp_path / "resume.safetensors"
+    with pytest.raises(Killed):
+        make().fit(tiny_split.train, tiny_split.validation, progress="quiet", on_checkpoint=kill, resume=file)
+    resumed = make().fit(tiny_split.train, tiny_split.validation, progress="quiet", resume=file)
+    assert resumed.history.losses == whole.history.losses
+    assert resumed.history.resumed == 1
+    assert torch.equal(
+        resumed.anomaly_score(tiny_split.test.images[:4]), whole.anomaly_score(tiny_split.test.images[:4])
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_profile_exists_and_is_frozen(name):
+    kind = detector_class(name)
+    for profile in ("smoke", "book", "paper"):
+        config = getattr(kind.Config, profile)()
+        assert isinstance(config, kind.Config)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            config.steps = 1
+
+
+# ---------------------------------------------------------------------- bad input
+def test_unknown_names_suggest_the_nearest(tiny_split):
+    with pytest.raises(ValueError, match="Did you mean 'ganomaly'"):
+        make_detector("ganomally", tiny_split.image_shape)
+    with pytest.raises(ValueError, match=r"unknown profile 'boook'\. Did you mean 'book'"):
+        make_detector("pca", tiny_split.image_shape, "boook")
+    with pytest.raises(ValueError, match="unknown setting of pca 'component'"):
+        make_detector("pca", tiny_split.image_shape, component=3)
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        make_detector("pca", tiny_split.image_shape, device="gpu")
+
+
+def test_images_of_another_kind_or_shape_are_refused(fitted, random_images):
+    detector = fitted("pca")
+    with pytest.raises(TypeError, match="expected a uint8 tensor"):
+        detector.anomaly_score(random_images(2).float())
+    with pytest.raises(ValueError, match=r"shape \(2, 1, 32, 32\)"):
+        detector.anomaly_score(random_images(2, channels=1))
+    with pytest.raises(ValueError, match="leading dimension"):
+        detector.anomaly_score(random_images(1)[0])
+    with pytest.raises(ValueError, match="N >= 1"):
+        detector.anomaly_score(random_images(1)[:0])
+
+
+def test_a_threshold_accepts_validation_normals_only(tiny_split):
+    detector = make_detector("pca", tiny_split.image_shape, "smoke")
+    with pytest.raises(TypeError, match="validation-normal images only"):
+        detector.fit(tiny_split.train, TrainImages(tiny_split.test.images))
+    detector.fit(tiny_split.train)
+    with pytest.raises(RuntimeError, match="no threshold yet"):
+        detector.predict(tiny_split.test.images)
+
+
+def test_files_of_another_kind_are_refused(tmp_path, fitted):
+    with pytest.raises(FileNotFoundError, match="no file"):
+        Detector.load(tmp_path / "missing.safetensors")
+    (tmp_path / "text.safetensors").write_text("not tensors")
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        Detector.load(tmp_path / "text.safetensors")
+    whole = fitted("pca").save(tmp_path / "pca.safetensors").read_bytes()
+    (tmp_path / "torn.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="truncated or of another kind"):
+        Detector.load(tmp_path / "torn.safetensors")
+
+
+def test_a_resume_file_of_another_run_is_refused(tiny_split, tmp_path):
+    file = tmp_path / "resume.safetensors"
+    make_detector("ganomaly", tiny_split.image_shape, "smoke", **QUICK).fit(
+        tiny_split.train, progress="quiet", resume=file
+    )
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match="written by another run"):
+        make_detector("ganomaly", tiny_split.image_shape, "smoke", seed=9, **QUICK).fit(
+            tiny_split.train, progress="quiet", resume=file
+        )
+    assert file.read_bytes() == before
