@@ -1,0 +1,38 @@
+"""Data: a catalogue of image sets, typed and sealed splits, and batches cut from memory.
+
+>>> from adlib.data import load, Batches, to_symmetric
+>>> split = load("elpv/mono", size=64)
+>>> batch = next(Batches(split.train.images, batch_size=32, seed=0))      # uint8 (32, 1, 64, 64)
+>>> to_symmetric(batch)                                                   # float32 in [-1, 1]
+
+A set goes through three hands: a source delivers a Collection (images and everything known about them),
+`make_split` cuts it into a Split (train, validation-normal, sealed test), Batches feeds the training.
+"""
+
+from adlib.data.batches import Batches, StreamedBatches, stream_folder
+from adlib.data.catalogue import Entry, catalogue, from_arrays, load
+from adlib.data.collection import Collection
+from adlib.data.images import ImageFileError
+from adlib.data.ranges import to_symmetric, to_uint8, to_unit
+from adlib.data.splits import SealedTest, Split, TrainImages, Truth, ValidationImages, make_split
+
+__all__ = [
+    "Batches",
+    "Collection",
+    "Entry",
+    "ImageFileError",
+    "SealedTest",
+    "Split",
+    "StreamedBatches",
+    "TrainImages",
+    "Truth",
+    "ValidationImages",
+    "catalogue",
+    "from_arrays",
+    "load",
+    "make_split",
+    "stream_folder",
+    "to_symmetric",
+    "to_uint8",
+    "to_unit",
+]
