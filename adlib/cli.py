@@ -1,0 +1,143 @@
+"""The command line: `adlib ...`. No logic of its own; each command calls one function of the package."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+data = typer.Typer(help="Data sets.", no_args_is_help=True)
+chapters = typer.Typer(help="The executable chapters.", no_args_is_help=True)
+baselines = typer.Typer(help="The numbers that runs are held against.", no_args_is_help=True)
+site = typer.Typer(help="The pages of the book.", no_args_is_help=True)
+for name, group in {"data": data, "chapters": chapters, "baselines": baselines, "site": site}.items():
+    app.add_typer(group, name=name)
+
+Profile = Annotated[str, typer.Option(help="smoke, book or paper")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", "-p", help="name=value, as often as needed")
+]
+
+
+@data.command("list")
+def data_list() -> None:
+    """Every data set: name, size, licence, whether it is here and how to get it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .data import catalogue
+
+    table = Table("name", "images", "size", "licence", "here", "how to get it")
+    for entry in catalogue():
+        here = "yes" if entry.available() else "no"
+        table.add_row(entry.name, entry.count, entry.image_size, entry.licence, here, entry.how_to_get)
+    Console().print(table)
+
+
+@chapters.command("list")
+def chapters_list() -> None:
+    """The chapters, in reading order."""
+    from .chapters.run import Workspace
+
+    for name in Workspace.here().chapters():
+        typer.echo(name)
+
+
+@chapters.command("run")
+def chapters_run(
+    name: Annotated[str | None, typer.Argument(help="chapter, e.g. 01; see `adlib chapters list`")] = None,
+    profile: Profile = "smoke",
+    parameter: Parameters = None,
+    all_: Annotated[bool, typer.Option("--all", help="every chapter")] = False,
+    force: Annotated[bool, typer.Option(help="execute even if nothing has changed")] = False,
+) -> None:
+    """Execute a chapter and hold its numbers against their baselines."""
+    from .chapters.commands import run_and_check
+
+    _finish(run_and_check(_chapters(name, all_), profile, _parameters(parameter), force=force))
+
+
+@baselines.command("check")
+def baselines_check(
+    name: Annotated[str | None, typer.Argument(help="chapter")] = None,
+    profile: Profile = "book",
+    all_: Annotated[bool, typer.Option("--all", help="every chapter")] = False,
+) -> None:
+    """Hold the last run of a chapter against its baselines (the chapter is executed if it has changed)."""
+    from .chapters.commands import run_and_check
+
+    _finish(run_and_check(_chapters(name, all_), profile, {}))
+
+
+@baselines.command("update")
+def baselines_update(
+    name: Annotated[str, typer.Argument(help="chapter")],
+    reason: Annotated[str, typer.Option(help="why the numbers are right now; kept in the file")],
+    profile: Profile = "book",
+) -> None:
+    """Write the numbers of the chapter's run as its baselines, showing old and new."""
+    from .chapters.commands import update_baselines
+
+    for line in update_baselines(name, profile, reason):
+        typer.echo(line)
+
+
+@site.command("build")
+def site_build(profile: Profile = "book") -> None:
+    """Execute every chapter and build the pages into _build/html."""
+    from .chapters.commands import build
+
+    _finish(build(profile))
+
+
+@site.command("serve")
+def site_serve(port: int = 8000) -> None:
+    """Show the built pages on this machine only."""
+    from .chapters.commands import serve
+
+    serve(port)
+
+
+def _chapters(name: str | None, every: bool) -> list[str]:
+    from .chapters.run import Workspace
+
+    if every == (name is not None):
+        raise typer.BadParameter("name one chapter, or give --all")
+    return list(Workspace.here().chapters()) if every else [str(name)]
+
+
+def _parameters(pairs: list[str] | None) -> dict[str, Any]:
+    """Parameters given as name=value; a value that is JSON is read as such, anything else is text."""
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, separator, text = pair.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"{pair!r} is not of the form name=value")
+        try:
+            found[key] = json.loads(text)
+        except json.JSONDecodeError:
+            found[key] = text
+    return found
+
+
+def _finish(deviations: list[Any]) -> None:
+    """Exit with 1 if any number has left its band."""
+    if deviations:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; errors that a user can mend are printed without a traceback."""
+    from .chapters.run import ChapterError
+
+    try:
+        app()
+    except (ChapterError, ValueError, OSError) as error:
+        typer.echo(f"adlib: {error}", err=True)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()
