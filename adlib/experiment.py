@@ -44,7 +44,8 @@ def run_experiment(detector: Detector, split: Split, *, progress: str = "auto", 
 
     Returns:
         The record: a dict that `adlib.results.append` writes. Its "metrics" are named as above; a metric that
-        does not apply (no masks, no BatchNorm) is absent.
+        does not apply (no masks, no BatchNorm) is absent. Its "checkpoints" carry the test AUROC of every score
+        through training: to look back at, nothing is chosen by it.
     """
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     trail: list[dict[str, np.ndarray]] = []
@@ -60,6 +61,9 @@ def run_experiment(detector: Detector, split: Split, *, progress: str = "auto", 
     scoring = (time.perf_counter() - begin) / len(split.test)
     truth = split.test.open(f"evaluation of {detector.identity()}")
     history = detector.history
+    for mark, scores in zip(history.checkpoints, trail):
+        for name, score in scores.items():
+            mark[f"image_auroc/{name}"] = round(metrics.image_auroc(truth.labels, score), 6)
     return {
         **identify(detector, split, **notes),
         "train_images": len(split.train),

@@ -39,18 +39,56 @@ def grid(**axes: Iterable[Any]) -> Iterator[Task]:
         yield Task(**dict(zip(axes, values)))
 
 
-def sweep(tasks: Iterable[Task], ledger: str | Path, device: str = "auto") -> int:
+SURFACES = (
+    "elpv/mono",
+    "elpv/poly",
+    "mvtec/bottle",
+    "mvtec/pill",
+    "mvtec/screw",
+    "mvtec/transistor",
+    "magnetic_tile",
+    "texture/wood",
+)
+
+
+def chapter1() -> list[Task]:
+    """The long runs behind chapter 1: GANomaly, clean and contaminated, its variants, and two trivial baselines.
+
+    Contaminating anomalies come from a pool of 9 % of the training size that is missing from the test set in
+    every row, so that all levels are tested on the same images.
+    """
+    common = {"reserve": [0.09], "seed": [0, 1, 2], "dataset": SURFACES}
+    trivial = grid(detector=["pca", "mean_intensity"], contamination=[0.0, 0.03, 0.06, 0.09], **common)
+    clean = grid(detector=["ganomaly"], contamination=[0.0], **common)
+    mixed = grid(detector=["ganomaly"], contamination=[0.09, 0.03, 0.06], **common)
+    variants = grid(
+        detector=["ganomaly"],
+        reserve=[0.09],
+        changes=[{"variant": name} for name in ("paper", "official", "tang_literal")],
+        seed=[0, 1, 2],
+        dataset=["elpv/mono", "mvtec/bottle", "mvtec/transistor"],
+    )
+    return [*trivial, *clean, *mixed, *variants]
+
+
+PLANS = {"chapter1": chapter1}
+
+
+def sweep(
+    tasks: Iterable[Task], ledger: str | Path, device: str = "auto", shard: tuple[int, int] = (0, 1)
+) -> int:
     """Run every task that the ledger does not hold yet, appending a record after each.
 
     Args:
         tasks: what to run, in this order.
         ledger: JSON-lines file to read and to append to.
         device: as in `make_detector`.
+        shard: (k, n) runs every n-th task beginning with number k, for n processes side by side.
 
     Returns:
         How many tasks were run.
     """
-    ledger, console, tasks = Path(ledger), Console(), list(tasks)
+    ledger, console, tasks = Path(ledger), Console(), list(tasks)[shard[0] :: shard[1]]
     done = {record["id"] for record in results.read(ledger)} if ledger.is_file() else set()
     ran = 0
     for number, task in enumerate(tasks, start=1):

@@ -1,0 +1,71 @@
+"""The protocol: labels opened once, leaks named, runs recorded once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from adlib import results
+from adlib.data import load
+from adlib.detectors import make_detector
+from adlib.experiment import run_experiment
+from adlib.sweep import Task, grid, sweep
+
+QUICK = {"steps": 4, "checkpoints": 2}
+
+
+@pytest.fixture(scope="module")
+def record_and_split():
+    split = load("texture/wood", size=32, seed=1, train_images=40, reserve=0.1)
+    detector = make_detector("ganomaly", split.image_shape, "smoke", **QUICK)
+    return run_experiment(detector, split, progress="quiet", profile="smoke"), split
+
+
+def test_labels_are_opened_once_at_the_end(record_and_split):
+    record, split = record_and_split
+    assert len(split.test.opened) == 1
+    assert "ganomaly" in split.test.opened[0]
+
+
+def test_a_record_says_everything_the_ledger_promises(record_and_split):
+    record, split = record_and_split
+    promised = (
+        "id detector variant dataset profile seed protocol image_size train_images contamination steps "
+        "parameters metrics seconds config data_fingerprint adlib commit device versions started_at"
+    )
+    assert set(promised.split()) <= set(record)
+    json.dumps(record)
+    assert record["data_fingerprint"] == split.fingerprint
+    for metric in ("image_auroc", "image_auroc/D0", "image_auroc/D3@oracle", "image_auroc/D1@train_mode",
+                   "f1/D1@test_minmax", "pixel_auroc", "pixel_ap", "aupro", "f1_all_positive", "tpr", "fpr"):  # fmt: skip
+        assert 0 <= record["metrics"][metric] <= 1, metric
+
+
+def test_the_oracle_is_never_below_the_honest_choices(record_and_split):
+    found = record_and_split[0]["metrics"]
+    for score in ("D0", "D1", "D2", "D3"):
+        oracle = found[f"image_auroc/{score}@oracle"]
+        assert oracle >= found[f"image_auroc/{score}"]
+        assert oracle >= found[f"image_auroc/{score}@validation"]
+
+
+def test_detectors_without_batchnorm_have_no_train_mode():
+    split = load("texture/wood", size=32, seed=1, train_images=40)
+    record = run_experiment(make_detector("pca", split.image_shape, "smoke"), split, progress="quiet")
+    assert not any("train_mode" in name for name in record["metrics"])
+
+
+def test_a_sweep_goes_on_where_it_stopped(tmp_path):
+    tasks = list(grid(detector=["pca", "mean_intensity"], dataset=["texture/wood"], size=[32], seed=[0, 1]))
+    ledger = tmp_path / "sweep.jsonl"
+    assert sweep(tasks[:1], ledger) == 1
+    assert sweep(tasks, ledger) == 3
+    assert sweep(tasks, ledger) == 0
+    assert len(results.load("sweep", folder=tmp_path)) == 4
+
+
+def test_another_setting_is_another_run(tmp_path):
+    task = Task("pca", "texture/wood", size=32)
+    assert sweep([task], tmp_path / "a.jsonl") == 1
+    assert sweep([Task("pca", "texture/wood", size=32, changes={"components": 4})], tmp_path / "a.jsonl") == 1

@@ -1,0 +1,90 @@
+"""Atomic writing and the ledger: nothing already written is lost, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+
+from adlib import files, results
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Every flush to disk fails as on a full one."""
+
+    def fail(_):
+        raise OSError(28, "No space left on device")
+
+    return lambda: monkeypatch.setattr(os, "fsync", fail)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, full_disk):
+    path = files.write_atomic(tmp_path / "a.txt", "before")
+    full_disk()
+    with pytest.raises(OSError, match=r"could not write .*a\.txt .*No space left.*unchanged"):
+        files.write_atomic(path, "after")
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_leaves_the_old_lines(tmp_path, full_disk):
+    path = tmp_path / "ledger.jsonl"
+    results.append({"id": "a"}, path)
+    full_disk()
+    with pytest.raises(OSError, match="as it was before"):
+        results.append({"id": "b", "text": "x" * 10_000}, path)
+    assert [r["id"] for r in results.read(path)] == ["a"]
+
+
+def test_a_torn_last_line_spoils_only_itself(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    results.append({"id": "a"}, path)
+    with open(path, "a") as file:
+        file.write('{"id": "torn", "metr')
+    results.append({"id": "b"}, path)
+    with pytest.warns(UserWarning, match="line 2 is not whole JSON"):
+        assert [r["id"] for r in results.read(path)] == ["a", "b"]
+
+
+def _write_many(path, writer):
+    for number in range(50):
+        results.append({"id": f"{writer}-{number}", "text": "x" * 3000}, path)
+
+
+def test_two_writers_take_turns(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    with ProcessPoolExecutor(2) as pool:
+        list(pool.map(_write_many, [path, path], "ab"))
+    assert len({r["id"] for r in results.read(path)}) == 100
+
+
+def test_numbers_that_are_none_are_refused(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    with pytest.raises(ValueError, match="metrics/image_auroc is nan"):
+        results.append({"id": "a", "metrics": {"image_auroc": float("nan")}}, path)
+    with pytest.raises(ValueError, match="needs an 'id'"):
+        results.append({"metrics": {}}, path)
+    assert not path.exists()
+
+
+def test_the_table_has_one_row_per_run_the_newest(tmp_path):
+    for value in (0.1, 0.2):
+        results.append({"id": "a", "metrics": {"image_auroc/D1": value}}, tmp_path / "ganomaly.jsonl")
+    results.append({"id": "b", "metrics": {"aupro": 0.5}}, tmp_path / "pca.jsonl")
+    table = results.load(folder=tmp_path).set_index("id")
+    assert table.loc["a", "metrics/image_auroc/D1"] == 0.2
+    assert len(table) == 2
+    with pytest.raises(FileNotFoundError, match="there are: ganomaly, pca"):
+        results.load("dagan", folder=tmp_path)
+
+
+def test_tensors_round_trip_with_their_metadata(tmp_path):
+    import torch
+
+    path = files.write_tensors(tmp_path / "t.safetensors", {"a": torch.arange(3)}, {"told": json.dumps([1])})
+    tensors, told = files.read_tensors(path)
+    assert torch.equal(tensors["a"], torch.arange(3))
+    assert told == {"told": "[1]"}
