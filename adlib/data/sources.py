@@ -50,7 +50,8 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
 CIFAR100_SUPERCLASS = np.array([
     4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 11, 5, 10, 7, 6, 13, 15, 3, 15,
     0, 11, 1, 10, 12, 14, 16, 9, 11, 5, 5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18,
-    17, 10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5, 8, 19,
+    17, 10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5,
+    8, 19,
     18, 1, 2, 15, 6, 0, 17, 8, 14, 13,
 ])
 # fmt: on
@@ -125,8 +126,8 @@ def load_mnist5k(normal: str, *, size: int) -> Collection:
         normal: the normal digit, "0" to "9".
         size: side of the images, pixels (original 28).
     """
-    pixels, labels = _mnist5k_arrays()
     number = class_number("mnist5k", normal)
+    pixels, labels = _mnist5k_arrays()
     return Collection(
         images=stack_to_tensor(resize_stack(pixels, size)),
         kinds=_kinds("mnist5k", labels, number),

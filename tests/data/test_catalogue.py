@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import adlib
+from adlib.data import catalogue, load, sources
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """An ADLIB_DATA of our own; nothing remembered from another one."""
+    from adlib.data.catalogue import _remember
+
+    monkeypatch.setenv("ADLIB_DATA", str(tmp_path))
+    for cached in (_remember, sources.class_arrays):
+        cached.cache_clear()
+    yield tmp_path
+    for cached in (_remember, sources.class_arrays):
+        cached.cache_clear()
+
+
+def fake_classes(
+    classes: int, side: int = 8, colour: bool = False, per_class: int = 6
+) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(classes), per_class)
+    shape = (len(labels), side, side, 3) if colour else (len(labels), side, side)
+    return {
+        key: rng.integers(0, 256, shape, dtype=np.uint8) if key.startswith("x") else labels
+        for key in ("x_train", "y_train", "x_test", "y_test")
+    }
+
+
+def test_every_entry_says_what_a_reader_needs():
+    entries = catalogue()
+    names = [entry.name for entry in entries]
+    assert len(set(names)) == len(names)
+    for name in ("elpv/mono", "texture/wood", "mvtec/bottle", "magnetic_tile", "folder", "mnist/<class>"):
+        assert name in names
+    for entry in entries:
+        for text in (
+            entry.title,
+            entry.count,
+            entry.image_size,
+            entry.licence,
+            entry.source,
+            entry.how_to_get,
+        ):
+            assert text.strip()
+        assert isinstance(entry.available(), bool)
+    assert adlib.load is load
+
+
+def test_what_comes_in_wheels_is_available_without_any_data_folder(monkeypatch):
+    monkeypatch.delenv("ADLIB_DATA", raising=False)
+    available = {entry.name: entry.available() for entry in catalogue()}
+    for name in ("mnist5k/<digit>", "elpv/mono", "elpv/poly", "texture/wood", "folder"):
+        assert available[name]
+    assert not available["mvtec/bottle"]
+    assert not available["magnetic_tile"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("elvp/mono", "unknown data set 'elvp/mono'. Did you mean 'elpv/mono'"),
+        ("elpv/momo", "Did you mean 'mono'"),
+        ("mvtec/botle", "Did you mean 'bottle'"),
+        ("cifar10/brid", "unknown class of cifar10 'brid'. Did you mean 'bird'"),
+        ("mnist5k/10", "unknown class of mnist5k '10'"),
+        ("mnist5k", "needs a digit after a slash, e.g. 'mnist5k/0'"),
+        ("texture", "needs a surface after a slash"),
+        ("magnetic_tile/3", "part after the slash"),
+    ],
+)
+def test_unknown_names_get_the_nearest(name, message):
+    with pytest.raises(ValueError, match=message):
+        load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("elpv/mono", {"grade": "drop"}, r"option grade='drop'; it has graded"),
+        ("mnist5k/3", {"path": "x"}, "it has none"),
+        ("folder", {}, "needs path="),
+    ],
+)
+def test_unknown_options_are_named(name, options, message):
+    with pytest.raises(TypeError, match=message):
+        load(name, **options)
+
+
+@pytest.mark.parametrize("size", [0, 3, 5000, 64.0, True, "64"])
+def test_sizes_out_of_range_are_named(size):
+    with pytest.raises(ValueError, match="size="):
+        load("texture/wood", size=size)
+
+
+def test_wrong_value_of_graded():
+    with pytest.raises(ValueError, match="graded='keep'"):
+        load("elpv/mono", graded="keep")
+
+
+def test_sets_that_are_not_here_say_how_to_get_them(monkeypatch, tmp_path):
+    monkeypatch.delenv("ADLIB_DATA", raising=False)
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"'mvtec/screw' is not on this machine: ADLIB_DATA is not set.*\n.*mvtec\.com",
+    ):
+        load("mvtec/screw")
+    monkeypatch.setenv("ADLIB_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"'magnetic_tile' is not on this machine: ADLIB_DATA is '"):
+        load("magnetic_tile")
+
+
+def test_a_failed_download_says_what_to_do(data, monkeypatch):
+    import torchvision
+
+    def unreachable(*_, **__):
+        raise RuntimeError("Error downloading")
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", unreachable)
+    with pytest.raises(
+        FileNotFoundError, match=r"mnist\.npz.*\n.*could not download it either \(Error downloading\)"
+    ):
+        load("mnist/3")
+
+
+def test_a_classification_set_from_npz_keeps_its_published_split(data):
+    arrays = fake_classes(10)
+    np.savez(data / "mnist.npz", **arrays)
+    split = load("mnist/3", size=8, validation_fraction=0.4)
+    truth = split.test.open("test")
+    assert (len(split.train), len(split.validation), len(split.test)) == (4, 2, 60)
+    assert int((~truth.labels).sum()) == 6
+    assert set(truth.kinds) == {"good", *"012456789"}
+    normal = {image.tobytes() for image in arrays["x_train"][arrays["y_train"] == 3]}
+    assert {image[0].numpy().tobytes() for image in split.train.images} < normal
+    assert load("mnist/3", size=16).image_shape == (1, 16, 16)
+
+
+def test_a_jpeg_copy_says_so(data):
+    arrays = fake_classes(10, side=16, colour=True, per_class=4)
+    stored = {}
+    for side in ("train", "test"):
+        files = []
+        for pixels in arrays[f"x_{side}"]:
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "JPEG")
+            files.append(buffer.getvalue())
+        stored[f"jpeg_{side}"] = np.frombuffer(b"".join(files), np.uint8)
+        stored[f"offset_{side}"] = np.cumsum([0, *map(len, files)])
+        stored[f"y_{side}"] = arrays[f"y_{side}"]
+    np.savez(data / "cifar10_jpeg_streams.npz", **stored)
+    by_name, by_number = load("cifar10/bird", size=16), load("cifar10/2", size=16)
+    assert by_name.title == "CIFAR-10 (JPEG copy), normal class bird"
+    assert by_name.fingerprint == by_number.fingerprint
+    assert by_name.image_shape == (3, 16, 16)
+
+
+def test_cifar100_classes_are_gathered_into_superclasses(data):
+    np.savez(data / "cifar100.npz", **fake_classes(100, colour=True, per_class=2))
+    split = load("cifar100/people", size=8)
+    truth = split.test.open("test")
+    assert len(split.train) + len(split.validation) == 10  # five classes of two
+    assert int((~truth.labels).sum()) == 10
+    assert np.bincount(sources.CIFAR100_SUPERCLASS).tolist() == [5] * 20
+    assert "trees" in truth.kinds
+
+
+def test_a_file_without_its_arrays_is_named(data):
+    np.savez(data / "fashion_mnist.npz", x_train=np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"lacks the arrays y_train, x_test, y_test; it holds x_train"):
+        load("fashion_mnist/bag")

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mvtec_layout import SIDE, write_image, write_mask
+from PIL import Image
+
+from adlib.data import ImageFileError, load
+from adlib.data.folder import load_folder
+
+
+def opened(split):
+    return split.test.open("test")
+
+
+def test_a_folder_in_mvtec_layout_loads_with_its_masks(folder):
+    split = load("folder", path=folder, size=SIDE, validation_fraction=0.25)
+    truth = opened(split)
+    assert (len(split.train), len(split.validation), len(split.test)) == (9, 3, 15)
+    assert split.image_shape == (3, SIDE, SIDE)
+    assert sorted(truth.kinds) == ["crack"] * 4 + ["dent"] * 6 + ["good"] * 5
+    assert truth.masks.sum(axis=(1, 2)).tolist() == [36 if label else 0 for label in truth.labels]
+    assert split.title == folder.name
+
+
+def test_pixels_are_those_of_the_file(folder):
+    images = load_folder(folder, size=SIDE).images
+    first = np.asarray(Image.open(folder / "test/crack/000.png"))
+    assert any(np.array_equal(image.permute(1, 2, 0).numpy(), first) for image in images)
+
+
+def test_masks_are_optional(folder):
+    for file in sorted((folder / "ground_truth").rglob("*"), reverse=True):
+        file.unlink() if file.is_file() else file.rmdir()
+    (folder / "ground_truth").rmdir()
+    assert opened(load("folder", path=folder, size=8)).masks is None
+
+
+def test_any_format_and_grey_stored_as_colour(tmp_path):
+    for index, suffix in enumerate(("png", "bmp", "tif", "webp", "gif", "jpg")):
+        write_image(tmp_path / f"train/good/{index}.{suffix}", 90, mode="L")
+    for kind in ("good", "hole"):
+        write_image(tmp_path / f"test/{kind}/0.PNG", 120, mode="L")
+    (tmp_path / "train/good/notes.txt").write_text("not an image")
+    (tmp_path / "train/good/.hidden.png").write_bytes(b"")
+    split = load("folder", path=tmp_path, size=8)
+    assert split.image_shape == (1, 8, 8)
+    assert len(split.train) + len(split.validation) == 6
+
+
+def test_a_changed_file_is_read_again(folder):
+    before = load("folder", path=folder, size=8).fingerprint
+    assert load("folder", path=folder, size=8).fingerprint == before
+    write_image(folder / "test/good/000.png", 30, side=SIDE + 2)
+    assert load("folder", path=folder, size=8).fingerprint != before
+
+
+def write_groups(folder, rows) -> None:
+    (folder / "groups.csv").write_text("file,group\n" + "".join(f"{file},{group}\n" for file, group in rows))
+
+
+def test_groups_csv_keeps_photos_of_one_object_together(folder):
+    rows = [(f"train/good/{i:03d}.png", f"part {i // 3}") for i in range(12)]
+    rows += [
+        ("test/dent/000.png", "part 0"),
+        ("test/dent/001.png", "part 9"),
+        ("test/dent/002.png", "part 9"),
+    ]
+    write_groups(folder, rows)
+    collection = load_folder(folder, size=8)
+    assert len(np.unique(collection.groups)) == 4 + 1 + 12
+    split = load("folder", path=folder, size=8, validation_fraction=0.3)
+    assert (len(split.train), len(split.validation)) == (6, 3)
+    assert any("3 training images left out" in note for note in split.notes)
+    assert any("12 images are not named in groups.csv" in note for note in split.notes)
+
+
+def test_a_groups_file_that_fits_nothing_is_refused(folder):
+    write_groups(folder, [("/elsewhere/train/good/000.png", 1)])
+    with pytest.raises(ValueError, match="names none of the 27 images"):
+        load("folder", path=folder, size=8)
+    (folder / "groups.csv").write_text("name,object\na,b\n")
+    with pytest.raises(ValueError, match="expected at least 'file' and 'group'"):
+        load("folder", path=folder, size=8)
+
+
+def truncate(folder):
+    file = folder / "train/good/004.png"
+    file.write_bytes(file.read_bytes()[:200])
+
+
+def no_image(folder):
+    (folder / "train/good/004.png").write_text("a text")
+
+
+def empty_file(folder):
+    (folder / "train/good/004.png").write_bytes(b"")
+
+
+def two_channels(folder):
+    Image.new("LA", (SIDE, SIDE)).save(folder / "train/good/004.png")
+
+
+def not_finite(folder):
+    pixels = np.full((SIDE, SIDE), 0.5, np.float32)
+    pixels[3, 3] = np.nan
+    (folder / "train/good/004.png").unlink()
+    Image.fromarray(pixels).save(folder / "train/good/004.tif")
+
+
+def other_mask_size(folder):
+    write_mask(folder / "ground_truth/dent/003_mask.png", side=SIDE + 1)
+
+
+def no_mask(folder):
+    (folder / "ground_truth/dent/003_mask.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (truncate, r"004\.png' cannot be read.*\n.*on_error=.skip"),
+        (no_image, r"004\.png' cannot be read"),
+        (empty_file, r"004\.png' cannot be read"),
+        (two_channels, r"004\.png' has 2 channels \(mode LA\); expected 1 \(grey\), 3 \(RGB\) or 4 \(RGBA\)"),
+        (not_finite, r"004\.tif' holds floats from nan"),
+        (other_mask_size, r"003_mask\.png' is 21x21 pixels, its image 20x20"),
+        (no_mask, r"003\.png' has no mask '003_mask\.png'"),
+    ],
+)
+def test_a_bad_file_is_named_and_can_be_skipped(folder, spoil, message):
+    spoil(folder)
+    with pytest.raises(ImageFileError, match=message):
+        load("folder", path=folder, size=8)
+    split = load("folder", path=folder, size=8, on_error="skip")
+    assert len(split.train) + len(split.validation) + len(split.test) == 26
+    assert "1 of 27 images left out" in split.notes[0]
+    assert "00" in split.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("train/good", "holds no normal images to train on"),
+        ("test/good", "holds no normal images to test with"),
+        ("test/dent", None),
+    ],
+)
+def test_an_empty_or_single_class_folder_says_what_to_add(folder, missing, message):
+    for file in (folder / missing).iterdir():
+        file.unlink()
+    if message is None:  # one kind of defect less is no error
+        assert len(load("folder", path=folder, size=8).test) == 9
+        for file in (folder / "test/crack").iterdir():
+            file.unlink()
+        message = "holds no defective images to test with"
+    with pytest.raises(FileNotFoundError, match=message + r".*\nPut at least one"):
+        load("folder", path=folder, size=8)
+
+
+def test_other_wrong_folders(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
+        load("folder", path=tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="has no folder 'train'"):
+        load("folder", path=folder / "test")
+    with pytest.raises(ValueError, match="on_error='ignore'"):
+        load("folder", path=folder, on_error="ignore")
+    write_image(folder / "train/scratch/000.png", 100)
+    with pytest.raises(ValueError, match="training folder of kind 'scratch'"):
+        load("folder", path=folder)
+
+
+def test_all_images_bad_is_an_error_even_when_skipping(folder):
+    for file in (folder / "test/good").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="holds no normal images to test with"):
+        load("folder", path=folder, size=8, on_error="skip")
+
+
+def test_the_same_folder_as_an_mvtec_category(folder, monkeypatch, tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    (root / "mvtec").mkdir()
+    (root / "mvtec/bottle").symlink_to(folder)
+    (root / "magnetic_tile").symlink_to(folder)
+    monkeypatch.setenv("ADLIB_DATA", str(root))
+    direct = load("folder", path=folder, size=8)
+    assert load("mvtec/bottle", size=8).fingerprint == direct.fingerprint
+    assert load("magnetic_tile", size=8).fingerprint == direct.fingerprint
+    assert torch.equal(load("mvtec/bottle", size=8).train.images, direct.train.images)
