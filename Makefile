@@ -11,6 +11,7 @@ ROOT := $(CURDIR)
 # PYTHONPATH makes this checkout the one that is imported, whoever else shares the environment.
 export PYTHONPATH := $(ROOT):$(ROOT)/_build/env
 export PYTHONPYCACHEPREFIX := $(ROOT)/_build/pycache
+export HYPOTHESIS_STORAGE_DIRECTORY := $(ROOT)/_build/hypothesis
 # Two torch processes side by side collapse unless idle threads sleep.
 export OMP_WAIT_POLICY := passive
 

@@ -283,6 +283,7 @@ def _kernel(workspace: Workspace) -> Iterator[str]:
         "language": "python",
         "env": {
             "OMP_WAIT_POLICY": "passive",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
             "PYTHONPATH": os.pathsep.join(filter(None, python_path)),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         },

@@ -86,7 +86,9 @@ def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
         _write_api(stage / "book" / "api.md")
     config = yaml.safe_load((workspace.root / "_config.yml").read_text())
     settings = repository_setting(workspace.root)
-    write_atomic(stage / "_config.yml", yaml.safe_dump(with_repository(config, **settings)))
+    # In the order of the file: require.js has to be loaded before what needs it.
+    text = yaml.safe_dump(with_repository(config, **settings), sort_keys=False, allow_unicode=True)
+    write_atomic(stage / "_config.yml", text)
     return stage
 
 
