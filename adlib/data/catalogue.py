@@ -73,10 +73,11 @@ def _texture_entry(surface: str, title: str) -> Entry:
 
 
 def _mvtec_entry(category: str) -> Entry:
+    train, good, defective = sources.MVTEC_CATEGORIES[category]
     return Entry(
         name=f"mvtec/{category}",
         title=f"MVTec AD {category.replace('_', ' ')} (Bergmann et al. 2019)",
-        count="60-391 train, 42-167 test; masks",
+        count=f"{train} train, {good} good and {defective} defective test; masks",
         image_size="700x700 to 1024x1024",
         licence="CC BY-NC-SA 4.0, (c) MVTec Software GmbH",
         source=f"ADLIB_DATA/mvtec/{category}/",

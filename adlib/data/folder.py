@@ -66,25 +66,27 @@ def load_folder(path: str | Path, *, size: int, on_error: str = "raise", title: 
         raise ValueError(f'on_error={on_error!r}; expected "raise" or "skip".')
     root = Path(path).expanduser()
     items = tuple(_list_items(root))
-    images, masks, errors = _decode(items, size, on_error)
-    kept = [index for index, image in enumerate(images) if image is not None]
+    decoded = _decode(items, size)
+    errors = [str(result) for result in decoded if isinstance(result, ImageFileError)]
+    if errors and on_error == "raise":
+        raise ImageFileError(errors[0])
+    kept = [item for item, result in zip(items, decoded) if isinstance(result, _Decoded)]
+    results = [result for result in decoded if isinstance(result, _Decoded)]
     notes = []
     if errors:
-        notes.append(f"{len(errors)} of {len(items)} images left out: {'; '.join(errors)}")
-        _check_sides(root, [items[index] for index in kept])
-    kinds = np.array([items[index].kind for index in kept])
-    stacked = None if masks is None else np.stack([masks[index] for index in kept])
-    if stacked is not None:
-        empty = int(((kinds != GOOD) & ~stacked.any(axis=(1, 2))).sum())
-        if empty:
-            notes.append(f"{empty} defective images have an empty mask.")
-    groups = _read_groups(root, [items[index] for index in kept], notes)
+        first_lines = "; ".join(error.splitlines()[0] for error in errors)
+        notes.append(f"{len(errors)} of {len(items)} images left out: {first_lines}")
+        _check_sides(root, kept)
+    oblong = sum(not result.square for result in results)
+    if oblong:
+        notes.append(f"{oblong} of {len(results)} images are not square and were squeezed to {size}x{size}.")
+    kinds = np.array([item.kind for item in kept])
     return Collection(
-        images=stack_to_tensor(_stack([images[index] for index in kept])),
+        images=stack_to_tensor(_stack([result.image for result in results])),
         kinds=kinds,
-        sides=np.array([items[index].side for index in kept]),
-        masks=stacked,
-        groups=groups,
+        sides=np.array([item.side for item in kept]),
+        masks=_stack_masks(kept, results, kinds, notes),
+        groups=_read_groups(root, kept, notes),
         title=title or root.resolve().name,
         notes=tuple(notes),
     )
@@ -138,36 +140,47 @@ def _check_sides(root: Path, items: list[_Item]) -> None:
             )
 
 
-def _decode(items: tuple[_Item, ...], size: int, on_error: str):
-    """(images or None each, masks or None, what was skipped)."""
+@dataclass(frozen=True)
+class _Decoded:
+    """Image (size, size[, 3]) uint8, mask (size, size) bool, and whether the file was square."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    square: bool
+
+
+def _decode(items: tuple[_Item, ...], size: int) -> list[_Decoded | ImageFileError]:
     try:
-        images, masks, errors = _decode_cached(items, size)
+        return _decode_cached(items, size)
     except MemoryError as error:
         raise MemoryError(
             f"{len(items)} images of {size}x{size} pixels do not fit into memory.\n"
             "Lower `size`, or train from disk with adlib.data.stream_folder."
         ) from error
-    if errors and on_error == "raise":
-        raise errors[0]
-    return images, masks, [str(error).splitlines()[0] for error in errors]
 
 
 @lru_cache(maxsize=4)
-def _decode_cached(items: tuple[_Item, ...], size: int):
-    def read(item: _Item) -> tuple[np.ndarray, np.ndarray] | ImageFileError:
+def _decode_cached(items: tuple[_Item, ...], size: int) -> list[_Decoded | ImageFileError]:
+    def read(item: _Item) -> _Decoded | ImageFileError:
         try:
             image = read_image(item.path)
             mask = _mask_of(item, image.size, size)
-            return np.asarray(resize_image(image, size)), mask
         except ImageFileError as error:
             return error
+        return _Decoded(np.asarray(resize_image(image, size)), mask, image.width == image.height)
 
-    read_ = parallel_map(read, items)
-    errors = [result for result in read_ if isinstance(result, ImageFileError)]
-    images = [None if isinstance(result, ImageFileError) else result[0] for result in read_]
-    if all(item.mask is None for item in items):
-        return images, None, errors
-    return images, [None if isinstance(result, ImageFileError) else result[1] for result in read_], errors
+    return parallel_map(read, items)
+
+
+def _stack_masks(kept: list[_Item], results: list[_Decoded], kinds: np.ndarray, notes: list[str]):
+    """Masks bool (N, size, size), or None if no image of the folder has one."""
+    if all(item.mask is None for item in kept):
+        return None
+    masks = np.stack([result.mask for result in results])
+    empty = int(((kinds != GOOD) & ~masks.any(axis=(1, 2))).sum())
+    if empty:
+        notes.append(f"{empty} defective images have an empty mask.")
+    return masks
 
 
 def _mask_of(item: _Item, image_size: tuple[int, int], size: int) -> np.ndarray:

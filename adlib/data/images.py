@@ -31,10 +31,10 @@ class ImageFileError(ValueError):
 @cache
 def image_suffixes() -> frozenset[str]:
     """Lower-case file name endings that Pillow opens, each with its dot."""
+    # Formats that Pillow lists but only opens with the help of another program.
+    foreign = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
     known = Image.registered_extensions()
-    return frozenset(
-        suffix for suffix, kind in known.items() if kind in Image.OPEN and kind not in {"PDF", "MPEG"}
-    )
+    return frozenset(suffix for suffix, kind in known.items() if kind in Image.OPEN and kind not in foreign)
 
 
 def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:

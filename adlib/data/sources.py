@@ -25,10 +25,13 @@ from adlib.data.images import parallel_map, read_image, resize_image, resize_sta
 from adlib.errors import unknown_name
 
 # fmt: off
-MVTEC_CATEGORIES = (
-    "bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut", "pill", "screw",
-    "tile", "toothbrush", "transistor", "wood", "zipper",
-)
+# MVTec AD: category -> published numbers of images (train, test good, test defective).
+MVTEC_CATEGORIES = {
+    "bottle": (209, 20, 63), "cable": (224, 58, 92), "capsule": (219, 23, 109), "carpet": (280, 28, 89),
+    "grid": (264, 21, 57), "hazelnut": (391, 40, 70), "leather": (245, 32, 92), "metal_nut": (220, 22, 93),
+    "pill": (267, 26, 141), "screw": (320, 41, 119), "tile": (230, 33, 84), "toothbrush": (60, 12, 30),
+    "transistor": (213, 60, 40), "wood": (247, 19, 60), "zipper": (240, 32, 119),
+}
 DIGITS = tuple(str(digit) for digit in range(10))
 CLASS_NAMES: dict[str, tuple[str, ...]] = {
     "mnist5k": DIGITS,

@@ -208,6 +208,7 @@ def make_split(
     _check_test(collection, name, test, 0.0)
     pool, test = _reserve_pool(collection, name, seed, test, reserve, len(train), notes)
     _check_test(collection, name, test, reserve)
+    _note_few(collection, test, notes)
     train = _few_shot(name, seed, train, train_images)
     injected = pool[: round(contamination * len(train))]
     train = _stream(seed, "train order").permutation(np.concatenate([train, injected]))
@@ -369,6 +370,15 @@ def _check_test(collection: Collection, name: str, test: np.ndarray, reserve: fl
         " images; expected at least one of each, no score can be judged otherwise."
         f"\nAdd {missing} images to test" + (f", or lower reserve={reserve}." if reserve else ".")
     )
+
+
+def _note_few(collection: Collection, test: np.ndarray, notes: list[str]) -> None:
+    anomalies = int(collection.anomalous[test].sum())
+    for count, what in ((anomalies, "anomalous"), (len(test) - anomalies, "normal")):
+        if count < 10:
+            notes.append(
+                f"Only {count} {what} images are tested: one of them more or less moves every score."
+            )
 
 
 def _few_shot(name: str, seed: int, train: np.ndarray, count: int | None) -> np.ndarray:

@@ -60,6 +60,17 @@ def write_groups(folder, rows) -> None:
     (folder / "groups.csv").write_text("file,group\n" + "".join(f"{file},{group}\n" for file, group in rows))
 
 
+def test_what_a_reader_should_know_is_in_the_notes(folder):
+    Image.new("RGB", (SIDE, 2 * SIDE)).save(folder / "train/good/000.png")
+    Image.new("L", (SIDE, SIDE)).save(folder / "ground_truth/dent/000_mask.png")
+    notes = load("folder", path=folder, size=8).notes
+    assert notes == (
+        "1 of 27 images are not square and were squeezed to 8x8.",
+        "1 defective images have an empty mask.",
+        "Only 5 normal images are tested: one of them more or less moves every score.",
+    )
+
+
 def test_groups_csv_keeps_photos_of_one_object_together(folder):
     rows = [(f"train/good/{i:03d}.png", f"part {i // 3}") for i in range(12)]
     rows += [
