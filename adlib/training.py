@@ -241,8 +241,12 @@ def _restore(detector, batches, best, identity, path) -> History:
     best.state = part("best.") or None
     for name, optimiser in detector.optimisers.items():
         state: dict[int, dict[str, Tensor]] = {}
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
         for key, value in part(f"optimisers.{name}.").items():
             index, slot = key.split(".", 1)
+            parameter = parameters[int(index)]
+            if value.shape == parameter.shape:  # fused Adam walks memory: moments must lie as their weights do
+                value = torch.empty_like(parameter).copy_(value)
             state.setdefault(int(index), {})[slot] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     batches.load_state_dict({**json.loads(told["batches"]), **part("batches.")})
