@@ -89,9 +89,12 @@ def test_training_brings_the_reconstruction_nearer(tiny_split):
     assert detector.validation_error(tiny_split.validation.images) < before
 
 
-def test_d0_reads_the_second_encoder(detector, random_images):
+def test_d0_reads_the_second_encoder(detector, batch, random_images):
     """A circulating port scores with the first encoder twice (P13)."""
     images = random_images(3)
+    for _ in range(20):  # until BatchNorm's running statistics fit
+        detector.networks.train()
+        detector.training_step(batch)
     before = detector.examine(images).scores
     with torch.no_grad():
         detector.networks["generator"].second_encoder.code.weight.add_(0.1)
