@@ -129,7 +129,11 @@ def _finish(deviations: list[Any]) -> None:
 
 
 def main() -> None:
-    """Run the command line; errors that a user can mend are printed without a traceback."""
+    """Run the command line; errors that a user can mend are printed without a traceback.
+
+    Raises:
+        SystemExit: always, with 0 if all went well.
+    """
     from .chapters.run import ChapterError
 
     try:

@@ -1,0 +1,121 @@
+"""What is written down in two places says the same in both."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REQUIREMENTS = [
+    Requirement(text) for text in sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"])
+]
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked() -> dict[str, Version]:
+    found = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            (pin,) = requirement.specifier
+            assert pin.operator == "==", line
+            found[canonical(requirement.name)] = Version(pin.version)
+    return found
+
+
+def tracked() -> list[Path]:
+    result = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in result.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
+def test_the_lock_satisfies_every_floor(requirement):
+    assert requirement.specifier.contains(locked()[canonical(requirement.name)])
+
+
+@pytest.mark.parametrize("text", PROJECT["dependencies"])
+def test_the_core_install_has_floors_and_no_pins(text):
+    operators = {each.operator for each in Requirement(text).specifier}
+    assert operators == {">="}, f"{text}: a pin or a ceiling would move Colab's own packages"
+
+
+def test_the_conda_environment_has_the_same_floors():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = (each["pip"] for each in conda if isinstance(each, dict))
+    assert sorted(pip) == sorted(
+        map(str, sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"]))
+    )
+    assert f"python{PROJECT['requires-python']}" in conda
+
+
+def test_pre_commit_uses_the_locked_tools():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    pins = [
+        pin for repo in config["repos"] for hook in repo["hooks"] for pin in hook["additional_dependencies"]
+    ]
+    assert {"ruff", "nbstripout", "codespell"} == {Requirement(pin).name for pin in pins}
+    for pin in pins:
+        assert Requirement(pin).specifier.contains(locked()[Requirement(pin).name]), pin
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    import adlib
+
+    assert citation["version"] == PROJECT["version"] == adlib.__version__
+
+
+def test_every_make_target_of_the_readme_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in ("README.md", "book/index.md", "CHANGELOG.md"):
+        named = set(re.findall(r"\bmake ([a-z]+)\b", (ROOT / page).read_text()))
+        assert named <= targets, f"{page} names make targets that do not exist: {named - targets}"
+
+
+# Written in pieces, so that this file does not name what it looks for.
+PRIVATE = [
+    r"/(?:work|farm|root|home/[a-z]+)" + r"/\w",
+    r"files\." + "pythonhosted",
+    r"registry\." + "npmjs",
+    r"file:/" + "//",
+    r"\.\./" + "shared",
+]
+
+
+@pytest.mark.parametrize("pattern", PRIVATE)
+def test_no_file_names_a_machine_path_or_a_registry_host(pattern):
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{path.relative_to(ROOT)}:{number}: {line[:120]}"
+            for number, line in enumerate(text.splitlines(), 1)
+            if re.search(pattern, line)
+        ]
+    assert not found, "\n".join(found)
+
+
+def test_no_address_of_an_organisation_that_does_not_exist():
+    """Until an owner sets the one setting, no page or file points to a repository of ours."""
+    if tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["adlib"]["repository"]:
+        pytest.skip("an owner has set the repository")
+    pattern = re.compile(r"(?:github|gitlab)\.(?:com|io)/[\w.-]*adlib", re.IGNORECASE)
+    for path in tracked():
+        if path.suffix in {".md", ".toml", ".yml", ".ipynb", ".cff", ".py"}:
+            assert not pattern.search(path.read_text()), path

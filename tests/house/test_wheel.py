@@ -1,0 +1,43 @@
+"""What is inside the distribution that people install."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("adlib_book-*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def test_it_holds_the_package_the_ledger_and_the_baselines(wheel):
+    names = set(wheel.namelist())
+    assert {"adlib/__init__.py", "adlib/cli.py"} <= names
+    for folder, pattern, inside in [
+        ("results", "*.jsonl", "_results"),
+        ("baselines", "*.json", "_baselines"),
+    ]:
+        expected = {f"adlib/{inside}/{path.name}" for path in (ROOT / folder).glob(pattern)}
+        assert expected <= names
+
+
+def test_it_holds_nothing_else(wheel):
+    allowed = ("adlib/", "adlib_book-")
+    assert all(name.startswith(allowed) and "__pycache__" not in name for name in wheel.namelist())
+
+
+def test_it_holds_both_licences(wheel):
+    names = {Path(name).name for name in wheel.namelist()}
+    assert {"LICENSE", "LICENSE-TEXT"} <= names
