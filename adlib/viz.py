@@ -404,10 +404,9 @@ def score_histograms(
 
 def _histogram(axis: Axes, values: NDArray[Any], truth: NDArray[np.bool_], threshold: float | None) -> None:
     low, high = values.min(), values.max()
-    if high - low > 1.5 * (
-        np.quantile(values, 0.995) - low
-    ):  # a few giants would squeeze the rest into one bar
-        high = np.quantile(values, 0.995)
+    most = np.quantile(values, 0.99, method="lower")  # an image, never a point between the giant and the rest
+    if high - low > 1.5 * (most - low):  # a few giants would squeeze the rest into one bar
+        high = most
         axis.text(
             1.0, 0.2, f"{int((values > high).sum())} beyond →", transform=axis.transAxes, ha="right",
             fontsize=9, color=REFERENCE,

@@ -1,0 +1,464 @@
+"""Figures: what they say and what they share, not their pixels."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import re
+
+import ipywidgets
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from adlib import metrics, viz
+
+RANDOM = np.random.default_rng(0)
+KINDS = ["good", "good", "crack", "inactive_area"]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.from_numpy(RANDOM.integers(0, 256, (4, 1, 16, 16), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Labels and scores of 60 images, the anomalies higher on average."""
+    labels = np.arange(60) % 3 == 0
+    return labels, RANDOM.lognormal(0, 0.3, 60) + 0.6 * labels
+
+
+def words(figure: Figure) -> str:
+    """Everything a reader can read in a figure, axis by axis."""
+    texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+    return "\n".join(text for text in texts if text)
+
+
+def image_scales(figure: Figure, cmap: str) -> set[tuple[float, float]]:
+    shown = [image for axis in figure.axes for image in axis.images if image.get_cmap().name == cmap]
+    assert len(shown) > 1
+    return {image.get_clim() for image in shown}
+
+
+# --- every figure ---
+
+
+def every_figure(images, judged):
+    labels, scores = judged
+    runs = pd.DataFrame({"dataset": ["a", "a"], "contamination": [0, 0.03], "auroc": [0.7, 0.6]})
+    leaks = pd.DataFrame({"leak": ["best epoch"] * 2, "metric": ["AUROC"] * 2, "delta": [0.05, 0.03]})
+    yield viz.reconstruction_grid(images, images, KINDS)
+    yield viz.anomaly_map_grid(images, torch.rand(4, 16, 16), 0.5)
+    yield viz.score_histograms({"D1": scores}, labels)
+    yield viz.roc_figure({"D1": judged})
+    yield viz.loss_curves({"adversarial": [1.0, 0.5, 0.2]})
+    yield viz.checkpoint_curve([1, 2], [0.2, 0.1], {"D1": [0.6, 0.7]})
+    yield viz.contamination_figure(runs)
+    yield viz.paper_beside_ours({"bottle": 0.79}, {"bottle": [0.8, 0.7]})
+    yield viz.leak_figure(leaks)
+    yield viz.threshold_figure(labels, scores, 1.5)
+
+
+def test_every_figure_is_a_white_card_that_pyplot_forgot_and_leaves_room_for_its_stamp(images, judged):
+    before = matplotlib.rcParams.copy()
+    for figure in every_figure(images, judged):
+        assert isinstance(figure, Figure)
+        assert plt.get_fignums() == []
+        assert matplotlib.colors.to_hex(figure.get_facecolor()) == "#ffffff"
+        assert figure.get_figwidth() <= 9
+        lowest = min(axis.get_tightbbox().y0 for axis in figure.axes) / figure.dpi
+        viz.stamp(figure, "elpv/mono · seed 0")
+        stamped = next(t for t in figure.texts if t.get_gid() == "stamp").get_window_extent()
+        assert stamped.y0 >= 0
+        assert stamped.y1 / figure.dpi <= lowest + 0.02, words(figure)
+    assert matplotlib.rcParams.copy() == before
+
+
+def test_a_second_stamp_replaces_the_first(judged):
+    figure = viz.stamp(viz.stamp(viz.roc_figure({"D1": judged}), "old"), "new")
+    assert [t.get_text() for t in figure.texts if t.get_gid() == "stamp"] == ["new"]
+
+
+def test_style_is_a_context():
+    with viz.use_style():
+        assert matplotlib.rcParams["figure.dpi"] == viz.STYLE["figure.dpi"]
+    assert matplotlib.rcParams["figure.dpi"] != viz.STYLE["figure.dpi"]
+
+
+# --- images and maps ---
+
+
+def test_reconstruction_grid_names_its_rows_and_shares_the_scale_of_differences(images):
+    again = images.clone()
+    again[2] = again[2] // 2
+    figure = viz.reconstruction_grid(images, again, KINDS, scores=[0.1, 0.2, 0.3, 0.4])
+    largest = (images.int() - again.int()).abs().max().item()
+    assert image_scales(figure, viz.MAP_COLOURS) == {(0.0, largest)}
+    assert image_scales(figure, "gray") == {(0.0, 255.0)}
+    for word in ("image", "reconstruction", "difference", "crack\n0.300", "inactive\narea"):
+        assert word in words(figure)
+
+
+def test_identical_reconstructions_have_a_scale_too(images):
+    assert image_scales(viz.reconstruction_grid(images, images), viz.MAP_COLOURS) == {(0.0, 1.0)}
+
+
+def test_anomaly_maps_share_the_given_scale_whatever_they_hold(images):
+    maps = torch.rand(4, 16, 16) * torch.tensor([0.1, 1, 10, 100])[:, None, None]
+    figure = viz.anomaly_map_grid(images, maps, scale=0.5, kinds=KINDS)
+    assert image_scales(figure, viz.MAP_COLOURS) == {(0.0, 0.5)}
+    assert "0.500" in words(figure)
+
+
+def test_masks_are_outlined_on_image_and_map_also_at_the_border(images):
+    masks = np.zeros((4, 16, 16), dtype=bool)
+    masks[2, :4, :4] = True
+    figure = viz.anomaly_map_grid(images, np.zeros((4, 16, 16)), 1.0, masks=masks)
+    outlined = [axis for axis in figure.axes if axis.collections and axis.images]
+    outlines = [c for axis in outlined for c in axis.collections]
+    assert len(outlines) == 2
+    assert all(
+        np.allclose(line[0], line[-1])
+        for c in outlines
+        for line in c.get_paths()[0].to_polygons(closed_only=False)
+    )
+
+
+def test_colour_images_are_drawn_in_colour():
+    colour = RANDOM.integers(0, 256, (2, 3, 8, 8), dtype=np.uint8)
+    figure = viz.reconstruction_grid(colour, colour)
+    assert figure.axes[0].images[0].get_array().shape == (8, 8, 3)
+
+
+def test_images_that_cannot_be_drawn_are_refused(images):
+    with pytest.raises(TypeError, match=r"reconstructions hold float32; expected uint8.*to_uint8"):
+        viz.reconstruction_grid(images, images.float().numpy())
+    with pytest.raises(ValueError, match=r"images have shape \(4, 16, 16\); expected \(N, C, H, W\)"):
+        viz.anomaly_map_grid(images[:, 0], np.zeros((4, 16, 16)), 1.0)
+    with pytest.raises(ValueError, match="lengths differ: images 4, maps 3"):
+        viz.anomaly_map_grid(images, np.zeros((3, 16, 16)), 1.0)
+    with pytest.raises(ValueError, match=r"scale is nan; expected a positive number.*map_scale"):
+        viz.anomaly_map_grid(images, np.zeros((4, 16, 16)), float("nan"))
+    with pytest.raises(ValueError, match=r"images are \(16, 16\) and reconstructions \(8, 8\)"):
+        viz.reconstruction_grid(images, images[:, :, ::2, ::2])
+
+
+# --- scores ---
+
+
+def test_histograms_say_auroc_threshold_and_classes(judged):
+    labels, scores = judged
+    figure = viz.score_histograms({"D1": scores, "D3": -scores}, labels, {"D1": 1.7})
+    first, second = figure.axes
+    assert first.get_title("left") == f"D1   AUROC {metrics.image_auroc(labels, scores):.3f}"
+    assert [line.get_xdata()[0] for line in first.lines] == [1.7]
+    assert not len(second.lines)
+    assert "normal (40)\nanomalous (20)" in words(figure)
+
+
+def test_histogram_counts_far_images_in_its_last_bar(judged):
+    labels, scores = judged
+    far = scores.copy()
+    far[0] = 1000.0
+    axis = viz.score_histograms({"D1": far}, labels).axes[0]
+    assert "1 beyond →" in [t.get_text() for t in axis.texts]
+    assert axis.get_xlim()[1] < 1000
+
+
+def test_roc_figure_names_curves_by_auroc_and_greys_pca(judged):
+    labels, scores = judged
+    figure = viz.roc_figure({"D1": judged, "PCA": (labels, scores + 2 * labels), "D0": (labels, -scores)})
+    texts = [t.get_text() for t in figure.axes[0].texts]
+    assert [t for t in texts if t in ("D0", "D1", "PCA")] == ["PCA", "D1", "D0"]
+    assert "chance" in texts
+    assert "1.000" in texts
+    named = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
+    assert named["PCA"] == viz.REFERENCE
+
+
+# --- training ---
+
+
+def test_losses_get_a_log_axis_only_when_it_helps():
+    losses = {
+        "falls": np.geomspace(1, 1e-3, 200),
+        "wobbles": 1 + 0.1 * RANDOM.random(200),
+        "signed": np.arange(-9, 9),
+    }
+    figure = viz.loss_curves(losses)
+    assert [axis.get_yscale() for axis in figure.axes] == ["log", "linear", "linear"]
+    assert [axis.get_title("left") for axis in figure.axes] == list(losses)
+    with pytest.raises(ValueError, match="'D' has no values"):
+        viz.loss_curves({"D": []})
+    with pytest.raises(ValueError, match="smooth is 0"):
+        viz.loss_curves({"D": [1.0]}, smooth=0)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        viz.loss_curves({})
+
+
+def test_smoothing_is_a_moving_mean_and_can_be_turned_off():
+    values = RANDOM.random(50)
+    raw, mean = viz.loss_curves({"D": values}, smooth=5).axes[0].lines
+    assert mean.get_ydata()[10] == pytest.approx(values[8:13].mean())
+    assert np.allclose(viz.loss_curves({"D": values}, smooth=1).axes[0].lines[1].get_ydata(), raw.get_ydata())
+
+
+def test_checkpoint_curve_marks_last_chosen_and_oracle():
+    figure = viz.checkpoint_curve([100, 200, 300, 400], [0.4, 0.1, 0.2, 0.3], {"D1": [0.9, 0.7, 0.6, 0.65]})
+    assert "D1  ■ 0.650  ● 0.700  ★ 0.900" in words(figure)
+    points = {line.get_marker(): line.get_xdata()[0] for line in figure.axes[1].lines}
+    assert (points["s"], points["o"], points["*"]) == (400, 200, 100)
+    with pytest.raises(ValueError, match="steps 2, validation_error 2, D1 1"):
+        viz.checkpoint_curve([1, 2], [1, 2], {"D1": [0.5]})
+
+
+# --- many runs ---
+
+
+@pytest.fixture(scope="module")
+def runs():
+    rows = [
+        {
+            "dataset": d,
+            "contamination": c,
+            "seed": s,
+            "score": k,
+            "auroc": 0.7 + 0.1 * (k == "D3") - c + 0.01 * s,
+        }
+        for d in ("elpv/mono", "bottle")
+        for c in (0.0, 0.03, 0.09)
+        for s in range(3)
+        for k in ("D1", "D3")
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_contamination_panels_share_the_axis_and_show_mean_and_sd(runs):
+    reference = runs[runs["score"] == "D3"].drop(columns="score")
+    figure = viz.contamination_figure(runs, reference)
+    assert [axis.get_title("left") for axis in figure.axes] == ["elpv/mono", "bottle"]
+    assert len({axis.get_ylim() for axis in figure.axes}) == 1
+    bars = figure.axes[0].containers
+    assert len(bars) == 3  # PCA, D1, D3
+    heights = [bar.lines[0].get_ydata() for bar in bars]
+    assert np.allclose(heights[1], [0.71, 0.68, 0.62])
+    segment = bars[1].lines[2][0].get_segments()[0]
+    assert segment[1][1] - segment[0][1] == pytest.approx(0.02)  # twice the sample SD of 0, 0.01, 0.02
+    for word in ("PCA", "D1", "D3", "image AUROC"):
+        assert word in words(figure)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["0", "3", "9"]
+
+
+def test_frames_without_the_columns_or_the_rows_are_refused(runs):
+    with pytest.raises(ValueError, match="no column 'auroc' among dataset"):
+        viz.contamination_figure(runs.drop(columns="auroc"))
+    with pytest.raises(ValueError, match="holds no run"):
+        viz.contamination_figure(runs.iloc[:0])
+    with pytest.raises(ValueError, match="no column 'delta'"):
+        viz.leak_figure(pd.DataFrame({"leak": [], "metric": []}))
+
+
+def test_names_at_line_ends_never_overlap():
+    figure, axis = plt.subplots()
+    axis.set_ylim(0, 1)
+    viz._label_ends(axis, 0, {"a": (0.5, "k"), "b": (0.5, "k"), "c": (0.51, "k")}, gap=0.1)
+    heights = sorted(t.xy[1] for t in axis.texts)
+    plt.close(figure)
+    assert np.diff(heights).min() >= 0.1 - 1e-9
+
+
+def test_paper_beside_ours_keeps_the_order_and_leaves_out_what_was_not_printed():
+    ours = {"bottle": [0.8, 0.7, 0.75], "magnetic_tile": 0.45}
+    figure = viz.paper_beside_ours({"bottle": 0.794}, ours, {"bottle": [0.85]})
+    axis = figure.axes[0]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["bottle", "magnetic_tile"]
+    assert axis.get_yticks()[0] > axis.get_yticks()[1]  # the first row on top
+    diamonds = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "D"]
+    assert diamonds == [0.794]
+    assert [t.get_text() for t in figure.legends[0].texts] == ["paper", "ours, mean ± SD over seeds", "PCA"]
+    assert "chance" in words(figure)
+    with pytest.raises(ValueError, match="ours holds no row"):
+        viz.paper_beside_ours({}, {})
+
+
+def test_leaks_are_sorted_and_told_with_their_sign():
+    rows = [
+        ("best epoch", "AUROC", 0.06),
+        ("train mode", "AUROC", -0.02),
+        ("train mode", "AUROC", -0.04),
+        ("best threshold", "F1", 0.1),
+    ]
+    figure = viz.leak_figure(pd.DataFrame(rows, columns=["leak", "metric", "delta"]))
+    auroc, f1 = figure.axes
+    assert [t.get_text() for t in auroc.get_yticklabels()] == ["train mode   −0.030", "best epoch   +0.060"]
+    assert [axis.get_title("left") for axis in (auroc, f1)] == ["gain in AUROC", "gain in F1"]
+    assert auroc.get_xlim() == f1.get_xlim()
+
+
+# --- the table ---
+
+
+def table(values: dict[tuple[str, str], list[float]], **more):
+    rows = [{"dataset": d, "score": s, "auroc": v} for (d, s), vs in values.items() for v in vs]
+    return viz.score_table(pd.DataFrame(rows), rows="dataset", columns="score", **more)
+
+
+def bold_texts(styler) -> list[str]:
+    html = styler.to_html()
+    cells = set(re.findall(r"#(T_\w+?_row\d+_col\d+)[^{]*\{\s*font-weight: bold", html))
+    cells |= {
+        c
+        for group in re.findall(r"([^{}]*)\{\s*font-weight: bold", html)
+        for c in re.findall(r"#(T_\w+)", group)
+    }
+    return [re.search(rf'id="{cell}"[^>]*>([^<]*)<', html)[1] for cell in sorted(cells)]
+
+
+def test_table_is_bold_only_where_better_by_more_than_the_spread():
+    styler = table(
+        {
+            ("clear", "D1"): [0.70, 0.72],
+            ("clear", "D3"): [0.90, 0.92],
+            ("close", "D1"): [0.70, 0.80],
+            ("close", "D3"): [0.72, 0.86],
+            ("single", "D1"): [0.6],
+            ("single", "D3"): [0.9],
+            ("alone", "D1"): [0.6, 0.7],
+        }
+    )
+    assert bold_texts(styler) == ["0.910 ± 0.014"]
+    assert styler.data.loc["single", "D3"] == "0.900"
+    assert styler.data.loc["alone", "D3"] == "–"
+
+
+def test_table_keeps_the_order_of_the_frame_and_puts_printed_values_first():
+    printed = pd.DataFrame({"paper, D1": {"bottle": 0.794}})
+    styler = table(
+        {("wood", "D3"): [0.9, 0.9], ("bottle", "D3"): [0.5], ("wood", "D1"): [0.1]},
+        printed=printed,
+        caption="So.",
+    )
+    assert list(styler.data.columns) == ["paper, D1", "D3", "D1"]
+    assert list(styler.data.index) == ["wood", "bottle"]
+    assert styler.data["paper, D1"].tolist() == ["–", "0.794"]
+    assert bold_texts(styler) == ["0.900 ± 0.000"]  # 0.794 is higher than 0.500 but is not ours to compare
+    assert "So.</caption>" in styler.to_html()
+
+
+# --- the threshold ---
+
+
+def test_threshold_figure_tells_the_counts_of_its_threshold(judged, images):
+    labels, scores = judged
+    counts = metrics.confusion(labels, scores > 1.5)
+    figure = viz.threshold_figure(labels, scores, 1.5, learnt=1.5, images=images.repeat(15, 1, 1, 1))
+    told = words(figure).split("\n")
+    for key in ("tp", "fp", "fn", "tn"):
+        assert str(counts[key]) in told
+    assert f"threshold 1.50  (learnt)   F1 {counts['f1']:.3f}" in told
+    assert sum(bool(axis.images) for axis in figure.axes) == 8
+    assert "(learnt: 1.20)" in words(viz.threshold_figure(labels, scores, 1.5, learnt=1.2))
+
+
+def pictures_of(widget) -> list[tuple[str, bytes]]:
+    """Alternative text and PNG of every position."""
+    found = [
+        re.search(r'alt="([^"]+)".*base64,([^"]+)"', child.value) for child in widget.children[1].children
+    ]
+    return [(match[1], base64.b64decode(match[2])) for match in found]
+
+
+def test_threshold_explorer_works_without_a_kernel(judged, monkeypatch):
+    linked = []
+    monkeypatch.setattr(ipywidgets, "jslink", lambda source, target: linked.append((source, target)))
+    slider, stack = viz.threshold_explorer(*judged, threshold=1.71, positions=7).children
+    assert linked == [((slider, "value"), (stack, "selected_index"))]
+    assert (slider.min, slider.max, len(stack.children)) == (0, 6, 7)
+    assert slider.value == stack.selected_index
+    opened, slider.value = slider.value, 0
+    assert stack.selected_index == opened != 0  # Python moves nothing: the link lives in the browser
+
+
+def test_threshold_explorer_opens_at_the_learnt_threshold_and_its_pictures_are_small(judged, images):
+    labels, scores = judged
+    widget = viz.threshold_explorer(labels, scores, images.repeat(15, 1, 1, 1), threshold=1.71, positions=5)
+    told = pictures_of(widget)
+    assert told[widget.children[0].value][0].startswith("Threshold 1.71: ")
+    assert told[0][0].endswith(
+        "40 of 40 normal images refused, F1 0.500."
+    )  # everything is declared anomalous
+    assert "0 of 20 anomalies found" in told[-1][0]
+    for _, png in told:
+        assert len(png) < 30_000  # noise compresses worse than any real image
+        assert Image.open(io.BytesIO(png)).size == (840, 410)
+
+
+def test_threshold_explorer_falls_back_where_widgets_are_old(judged, monkeypatch):
+    monkeypatch.delattr(ipywidgets, "Stack")
+    slider, shown = viz.threshold_explorer(*judged, threshold=1.71, positions=3).children
+    opened = shown.value
+    slider.value = 0 if slider.value else 1
+    assert shown.value != opened
+    with pytest.raises(ValueError, match="positions is 2"):
+        viz.threshold_explorer(*judged, threshold=1.0, positions=2)
+
+
+# --- source ---
+
+
+@dataclasses.dataclass
+class Example:
+    """What it is."""
+
+    size: int = 3
+    name: str = "a"
+
+    def first(self) -> int:
+        """Says one.
+
+        At length.
+        """
+        # why one
+        return 1
+
+    @property
+    def second(self) -> int:
+        return 2
+
+    def third(self) -> int:
+        return 3
+
+
+def test_source_is_shown_dedented_without_docstrings():
+    shown = viz.show_source(Example.first).data
+    assert shown.startswith("```python\ndef first(self) -> int:\n    # why one\n    return 1\n```")
+    assert "test_viz, line " in shown
+    assert "At length." in viz.show_source(Example.first, docstring=True).data
+
+
+def test_source_of_a_class_can_be_cut_to_the_members_that_matter():
+    block = viz.show_source(Example, only=["size", "second"]).data.split("```")[1]
+    assert block == (
+        "python\n@dataclasses.dataclass\nclass Example:\n\n    size: int = 3\n    ...\n\n    @property\n"
+        "    def second(self) -> int:\n        return 2\n    ...\n"
+    )
+    assert '"""What it is."""' in viz.show_source(Example, only="first", docstring=True).data
+    with pytest.raises(ValueError, match=r"unknown member of Example 'secnd'. Did you mean 'second'"):
+        viz.show_source(Example, only="secnd")
+    with pytest.raises(ValueError, match="not a class"):
+        viz.show_source(Example.first, only="x")
+
+
+def test_source_of_the_package_can_be_shown():
+    assert "def styled" not in viz.show_source(viz.roc_figure).data  # the function, not its wrapper
+    assert "def roc_figure" in viz.show_source(viz.roc_figure).data
