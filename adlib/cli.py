@@ -24,16 +24,18 @@ Parameters = Annotated[
 @data.command("list")
 def data_list() -> None:
     """Every data set: name, size, licence, whether it is here and how to get it."""
-    from rich.console import Console
-    from rich.table import Table
-
     from .data import catalogue
 
-    table = Table("name", "images", "size", "licence", "here", "how to get it")
+    remedies: dict[str, list[str]] = {}
     for entry in catalogue():
-        here = "yes" if entry.available() else "no"
-        table.add_row(entry.name, entry.count, entry.image_size, entry.licence, here, entry.how_to_get)
-    Console().print(table)
+        here = entry.available()
+        typer.echo(f"{'+' if here else '-'} {entry.name}: {entry.title}")
+        typer.echo(f"    {entry.count}; {entry.image_size}; licence: {entry.licence}")
+        if not here:
+            remedies.setdefault(entry.how_to_get, []).append(entry.name)
+    typer.echo("\n+ can be loaded now, - cannot. How to get what is not here:")
+    for remedy, names in remedies.items():
+        typer.echo(f"\n  {', '.join(names)}\n    {remedy}")
 
 
 @chapters.command("list")

@@ -72,6 +72,7 @@ def build(profile: str) -> list[baselines.Deviation]:
         Every number outside its band; also printed.
 
     Raises:
+        ValueError: unknown profile.
         ChapterError: a chapter failed, or the pages are not fit to publish.
     """
     from .site import build_site
@@ -85,7 +86,9 @@ def build(profile: str) -> list[baselines.Deviation]:
         records.append(record)
         deviations += _checked(workspace, record)
     say("building the pages")
-    pages = build_site(records, workspace=workspace)
+    # Pages of another profile never take the place of the book's.
+    name = "html" if profile == "book" else f"html-{profile}"
+    pages = build_site(records, name=name, workspace=workspace)
     say(f"done: {pages / 'index.html'}")
     if deviations:
         say(f"but {len(deviations)} numbers, listed above, are not what they were")
@@ -121,7 +124,5 @@ def _checked(workspace: Workspace, record: Mapping[str, Any]) -> list[baselines.
         say(f"  NOT AS BEFORE  {deviation}")
     if found:
         say(f"  record: {workspace.executed(record['chapter'], record['profile'])[1]}")
-        say(
-            "  if the new numbers are right: adlib baselines update",
-        )
+        say("  if the new numbers are right: adlib baselines update")
     return found

@@ -179,7 +179,7 @@ def run_chapter(
     key = cache_key(notebook, values, workspace)
     if not force and (record := _finished(executed, record_path, key)):
         return record
-    with _one_at_a_time(workspace):
+    with one_at_a_time(workspace):
         record_path.unlink(missing_ok=True)
         started = datetime.datetime.now(datetime.UTC)
         clock = time.perf_counter()
@@ -301,8 +301,11 @@ def _kernel(workspace: Workspace) -> Iterator[str]:
 
 
 @contextmanager
-def _one_at_a_time(workspace: Workspace) -> Iterator[None]:
-    """Chapters of one checkout run in turn: side by side, two torch processes slow each other down."""
+def one_at_a_time(workspace: Workspace) -> Iterator[None]:
+    """Chapters of one checkout run in turn: side by side, two torch processes slow each other down.
+
+    Waits while another command runs one, or builds the pages.
+    """
     import fcntl
 
     workspace.build.mkdir(parents=True, exist_ok=True)

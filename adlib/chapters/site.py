@@ -24,46 +24,54 @@ import nbformat
 import yaml
 
 from ..files import write_atomic
-from .run import ChapterError, Workspace
+from .run import ChapterError, Workspace, one_at_a_time
 from .scripts import fetch_scripts
 
 SMALLEST_PAGE = 4000  # bytes; a page with nothing on it is all frame
 
 
-def build_site(records: Iterable[Mapping[str, Any]], *, workspace: Workspace | None = None) -> Path:
+def build_site(
+    records: Iterable[Mapping[str, Any]], *, name: str = "html", workspace: Workspace | None = None
+) -> Path:
     """Build the pages from the executed chapters.
 
     Args:
         records: of the runs whose executed notebooks shall be the pages, as from `run_chapter`.
+        name: the site's folder below `_build`.
         workspace: another checkout than this one.
 
     Returns:
-        The folder with the finished site, `_build/html`. It is replaced only when everything has succeeded.
+        The folder with the finished site. It is replaced only when everything has succeeded.
 
     Raises:
         ChapterError: a chapter was not fully executed, the build gave a warning, or a page is missing.
     """
     workspace = workspace or Workspace.here()
-    stage = make_stage(list(records), workspace)
-    output = workspace.build / "site"
+    with one_at_a_time(workspace):
+        stage = make_stage(list(records), workspace)
+        pages = _render(stage, workspace.build)
+        check_pages(pages, page_names(stage / "_toc.yml"))
+        final = workspace.build / name
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(pages, final)
+    return final
+
+
+def _render(stage: Path, build: Path) -> Path:
+    """Run Jupyter Book on the stage; any warning is an error."""
+    output = build / "site"
     shutil.rmtree(output, ignore_errors=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(stage)]
     command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "_toc.yml")]
     command += ["--path-output", str(output), "-W", "--keep-going"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    write_atomic(workspace.build / "site.log", result.stdout + result.stderr)
+    log = write_atomic(build / "site.log", result.stdout + result.stderr)
     if result.returncode:
         raise ChapterError(
             f"the pages could not be built (exit {result.returncode}):\n{_complaints(result)}\n"
-            f"Full log: {workspace.build / 'site.log'}; what was built from: {stage}"
+            f"Full log: {log}; what was built from: {stage}"
         )
-    pages = output / "_build" / "html"
-    check_pages(pages, page_names(stage / "_toc.yml"))
-    final = workspace.build / "html"
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(pages, final)
-    shutil.rmtree(output)
-    return final
+    return output / "_build" / "html"
 
 
 def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
