@@ -21,6 +21,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -66,6 +67,8 @@ def run_experiment(detector: Detector, split: Split, *, progress: str = "auto", 
             mark[f"image_auroc/{name}"] = round(metrics.image_auroc(truth.labels, score), 6)
     return {
         **identify(detector, split, **notes),
+        "title": split.title,
+        "notes": list(split.notes),
         "train_images": len(split.train),
         "test_images": len(split.test),
         "steps": history.step,
@@ -159,6 +162,37 @@ def _image_metrics(name: str, score: np.ndarray, labels: np.ndarray, threshold: 
         f"f1/{name}@test_minmax": metrics.confusion(labels, scaled >= RELEASED_THRESHOLD)["f1"],
         f"f1/{name}@best": metrics.best_f1(labels, score),
     }
+
+
+LEAKS = {  # name on the page: (metric that leaks, metric that does not); "{s}" is the score
+    "best checkpoint on test": ("image_auroc/{s}@oracle", "image_auroc/{s}"),
+    "BatchNorm in training mode, mixed batches": ("image_auroc/{s}@train_mode", "image_auroc/{s}"),
+    "BatchNorm in training mode, normals first": ("image_auroc/{s}@train_mode_sorted", "image_auroc/{s}"),
+    "test min-max, threshold 0.2": ("f1/{s}@test_minmax", "f1/{s}"),
+    "threshold with the best F1 on test": ("f1/{s}@best", "f1/{s}"),
+}
+
+
+def leak_gains(table: pd.DataFrame, score: str = "D1") -> pd.DataFrame:
+    """What each published habit adds to the leak-free number of the same run.
+
+    Args:
+        table: GANomaly runs, from `adlib.results.load`.
+        score: which residual distance.
+
+    Returns:
+        One row per run and leak: dataset, seed, leak, metric ("AUROC" or "F1"), delta (leaking minus leak-free).
+        The habit of choosing among D0 to D3 by test AUROC is added as "best distance on test".
+    """
+    parts = []
+    for leak, pair in LEAKS.items():
+        leaking, honest = (table[f"metrics/{name.format(s=score)}"] for name in pair)
+        kind = "AUROC" if "auroc" in pair[0] else "F1"
+        parts.append(table[["dataset", "seed"]].assign(leak=leak, metric=kind, delta=leaking - honest))
+    honest = table[f"metrics/image_auroc/{score}"]
+    best = table[[f"metrics/image_auroc/D{k}" for k in range(4)]].max(axis=1)
+    chosen = table[["dataset", "seed"]].assign(leak="best distance on test", metric="AUROC", delta=best - honest)
+    return pd.concat([parts[0], chosen, *parts[1:]], ignore_index=True)
 
 
 def train_mode_scores(

@@ -108,7 +108,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file.
 
     Returns:
-        The tensors by name (on the CPU) and the metadata.
+        The tensors by name (on the CPU, any shape) and the metadata.
 
     Raises:
         FileNotFoundError: there is no such file.

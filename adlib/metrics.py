@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
+from scipy import ndimage, stats
 from sklearn import metrics as sk
 
 __all__ = [
@@ -373,3 +373,24 @@ def _masks_and_maps(masks: ArrayLike, maps: ArrayLike) -> tuple[NDArray[np.bool_
             "Leave pixel metrics out for data without masks; pass good and anomalous images together."
         )
     return truth, values
+
+
+def smallest_visible_difference(deviation: float, runs: int) -> float:
+    """How far two means must lie apart for a t-test to find it: two-sided 5 %, power 80 %.
+
+    (t_{0.975} + t_{0.8}) s sqrt(2 / n), with 2 n - 2 degrees of freedom.
+
+    Args:
+        deviation: s, the standard deviation of single runs, in the unit of the metric.
+        runs: n, runs behind each mean, >= 2.
+
+    Returns:
+        The difference, in the unit of the metric.
+
+    Raises:
+        ValueError: fewer than two runs: they have no spread of their own.
+    """
+    if runs < 2:
+        raise ValueError(f"runs is {runs}; expected 2 or more. One run says nothing about its own spread.")
+    t = stats.t(2 * runs - 2)
+    return float((t.ppf(0.975) + t.ppf(0.8)) * deviation * np.sqrt(2 / runs))

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from adlib.environment import project_root
+from adlib.errors import unknown_name
 from adlib.files import append_line
 
 
@@ -82,6 +83,31 @@ def load(*names: str, folder: str | Path | None = None) -> pd.DataFrame:
     rows = [_flat(record) for path in paths for record in read(path)]
     table = pd.DataFrame(rows)
     return table.drop_duplicates("id", keep="last").reset_index(drop=True) if len(table) else table
+
+
+def by_score(table: pd.DataFrame, metric: str = "image_auroc") -> pd.DataFrame:
+    """One row per run and score: the columns "metrics/<metric>/<score>" folded into two.
+
+    Args:
+        table: from `load`.
+        metric: e.g. "image_auroc". Leaking neighbours ("…@oracle") are left out.
+
+    Returns:
+        Columns id, detector, variant, dataset, seed, contamination, score and the metric's name without "image_"
+        ("auroc"), without missing values.
+
+    Raises:
+        ValueError: no column holds that metric per score; names those that are there.
+    """
+    prefix = f"metrics/{metric}/"
+    columns = {c: c.removeprefix(prefix) for c in table.columns if c.startswith(prefix) and "@" not in c}
+    if not columns:
+        known = {c.split("/")[1] for c in table.columns if c.startswith("metrics/") and c.count("/") == 2}
+        raise unknown_name("metric per score", metric, known)
+    who = ["id", "detector", "variant", "dataset", "seed", "contamination"]
+    long = table[[*who, *columns]].rename(columns=columns)
+    name = metric.removeprefix("image_")
+    return long.melt(who, var_name="score", value_name=name).dropna(subset=[name]).reset_index(drop=True)
 
 
 def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -77,5 +77,110 @@ def residual_map(images: Tensor, reconstructions: Tensor) -> Tensor:
 
     Returns:
         (B, H, W) in [0, 2].
+
+    Source: the residual heat map of Tang et al. 2020 (DAGAN), without its colours.
     """
     return (images.float() - reconstructions.float()).abs().mean(1)
+
+
+# ---------------------------------------------------------------------- chapter 2: DAGAN and its family
+def residual_l2(images: Tensor, reconstructions: Tensor) -> Tensor:
+    """DAGAN's residual score: R(x) = ||x - G(x)||_2, or with D(G(x)) in the place of G(x).
+
+    Args:
+        images: x, (B, C, H, W) in [-1, 1].
+        reconstructions: same shape.
+
+    Returns:
+        (B,), >= 0.
+
+    Source: Tang et al. 2020 (DAGAN), section 3.3.
+    """
+    return (images.float() - reconstructions.float()).flatten(1).norm(dim=1)
+
+
+def rescaled(scores: Tensor, normal_scores: Tensor) -> Tensor:
+    """Scores mapped linearly so that the validation-normal ones span 0 to 1.
+
+    (A - min A_normal) / (max A_normal - min A_normal)
+
+    The papers take minimum and maximum over the test set, which makes a score depend on the other test
+    images, and divides by zero for a single one. Here an anomaly may well exceed 1: that is its message.
+
+    Args:
+        scores: (N,), of any images.
+        normal_scores: (M,), of validation-normal images, by the same detector.
+
+    Returns:
+        (N,). AUROC is the same before and after.
+
+    Raises:
+        ValueError: the normal scores are all equal.
+    """
+    low, high = normal_scores.min(), normal_scores.max()
+    if not high > low:
+        raise ValueError(
+            f"the {normal_scores.numel()} validation-normal scores are all {float(low):.6g}: a scale needs two "
+            "different ones. Use more validation images."
+        )
+    return (scores - low) / (high - low)
+
+
+def skip_ganomaly_score(
+    images: Tensor, reconstructions: Tensor, features: Tensor, features_again: Tensor, share: float
+) -> Tensor:
+    """A of Skip-GANomaly: share mean (x - G(x))^2 + (1 - share) mean (f(x) - f(G(x)))^2.
+
+    Args:
+        images, reconstructions: (B, C, H, W). features, features_again: (B, ...).
+        share: weight of the pixels, 0.9 as published.
+
+    Returns:
+        (B,), >= 0.
+
+    Source: Akcay et al. 2019, Eq. 6.
+    """
+    return share * _mean_squares(images, reconstructions) + (1 - share) * _mean_squares(
+        features, features_again
+    )
+
+
+def f_anogan_score(
+    images: Tensor, reconstructions: Tensor, features: Tensor, features_again: Tensor, kappa: float
+) -> Tensor:
+    """A of f-AnoGAN: mean (x - G(E(x)))^2 + kappa mean (f(x) - f(G(E(x))))^2.
+
+    Args:
+        images, reconstructions: (B, C, H, W). features, features_again: (B, ...).
+        kappa: weight of the features, 1 as published.
+
+    Returns:
+        (B,), >= 0. Its mean over a batch is the encoder's training loss (izi_f).
+
+    Source: Schlegl et al. 2019, Eq. 4.
+    """
+    return _mean_squares(images, reconstructions) + kappa * _mean_squares(features, features_again)
+
+
+def anogan_score(
+    images: Tensor, generated: Tensor, features: Tensor, features_again: Tensor, share: float
+) -> Tensor:
+    """A of AnoGAN: (1 - share) mean |x - G(z)| + share mean |f(x) - f(G(z))|.
+
+    The paper has sums; with means the share (lambda in the paper) means the same at every resolution.
+
+    Args:
+        images, generated: (B, C, H, W). features, features_again: (B, ...).
+        share: weight of the features, 0.1 as published.
+
+    Returns:
+        (B,), >= 0. It is what the search for z minimises.
+
+    Source: Schlegl et al. 2017, Eq. 4.
+    """
+    pixels = (images.float() - generated.float()).abs().flatten(1).mean(1)
+    return (1 - share) * pixels + share * (features.float() - features_again.float()).abs().flatten(1).mean(1)
+
+
+def _mean_squares(values: Tensor, again: Tensor) -> Tensor:
+    return (values.float() - again.float()).square().flatten(1).mean(1)

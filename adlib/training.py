@@ -74,6 +74,7 @@ class History:
     resumed: int = 0
 
     def add(self, losses: dict[str, float]) -> None:
+        """Add one step's losses by name."""
         for name, value in losses.items():
             self.losses.setdefault(name, []).append(value)
         self.step += 1

@@ -271,6 +271,31 @@ def reconstruction_grid(
 
 
 @_figure
+def image_gallery(images: ArrayLike, kinds: Sequence[str] | None = None, title: str = "") -> Figure:
+    """Images side by side in one row, as they are.
+
+    Args:
+        images: uint8, shape (N, C, H, W), C = 1 or 3; six to ten are readable.
+        kinds: N names, "good" for normal images; shown above the columns.
+        title: one line above the row: the finding, not the file names.
+
+    Returns:
+        The figure.
+
+    Raises:
+        TypeError: pixels are not uint8. ValueError: lengths differ.
+    """
+    pictures = _pictures(images, "images")
+    _same_length(images=pictures, kinds=kinds)
+    figure, axes = _image_axes(len(pictures), [""], _headers(kinds, None))
+    for axis, picture in zip(axes[0], pictures):
+        _show(axis, picture)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+@_figure
 def anomaly_map_grid(
     images: ArrayLike,
     maps: ArrayLike,
@@ -766,9 +791,9 @@ def score_table(
     styler = texts.style.apply(
         lambda shown: css.set_axis(shown.index).set_axis(shown.columns, axis=1), axis=None
     )
-    return styler.set_caption(caption).set_table_styles(
-        [{"selector": "caption", "props": "caption-side: bottom; text-align: left"}]
-    )
+    below = [{"selector": "caption", "props": "caption-side: bottom; text-align: left"}]
+    # the class gives it the look of every other table, in a notebook and in light and dark pages
+    return styler.set_caption(caption).set_table_styles(below).set_table_attributes('class="dataframe"')
 
 
 def _clearly_best(mean: pd.DataFrame, spread: pd.DataFrame) -> pd.DataFrame:
@@ -928,7 +953,7 @@ def threshold_explorer(
         figure = threshold_figure(labels, scores, cut, learnt=threshold, images=images, name=name)
         pictures.append(_picture_tag(_small_png(figure), _in_words(labels, scores, cut)))
     slider = ipywidgets.IntSlider(
-        value=start, min=0, max=positions - 1, readout=False, description="threshold",
+        value=start, min=0, max=positions - 1, readout=False,
         layout=ipywidgets.Layout(width="100%", max_width="840px"),
     )  # fmt: skip
     if hasattr(ipywidgets, "Stack"):
@@ -937,7 +962,10 @@ def threshold_explorer(
     else:  # ipywidgets 7 (Colab) has no Stack, but there a kernel always runs
         shown = ipywidgets.HTML(pictures[start])
         slider.observe(lambda change: setattr(shown, "value", pictures[change["new"]]), names="value")
-    return ipywidgets.VBox([slider, shown])
+    # a description of the slider would be black on a dark page; this grey is legible on both
+    hint = "Threshold: further left finds more, further right alarms less"
+    title = ipywidgets.HTML(f'<span style="color:#808080">{hint}</span>')
+    return ipywidgets.VBox([title, slider, shown])
 
 
 def _slider_positions(scores: NDArray[Any], learnt: float, positions: int) -> tuple[list[float], int]:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -295,3 +296,14 @@ def test_rates_outside_their_range_are_refused():
         metrics.confusion([1, 1], [0, 1])
     with pytest.raises(ValueError, match="all 2 labels are 1"):
         metrics.all_positive_f1([1, 1])
+
+
+def test_smallest_visible_difference_has_the_power_it_promises():
+    rng = np.random.default_rng(0)
+    for runs in (3, 8):
+        gap = metrics.smallest_visible_difference(1.0, runs)
+        first, second = rng.normal(size=(4000, runs)), rng.normal(gap, size=(4000, runs))
+        found = (scipy.stats.ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
+        assert 0.75 < found < 0.85
+    with pytest.raises(ValueError, match="runs is 1"):
+        metrics.smallest_visible_difference(0.1, 1)
