@@ -1,0 +1,43 @@
+"""Every chapter runs in the smoke profile, inside its bands, and the pages can be built from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from adlib.chapters import baselines
+from adlib.chapters.run import Workspace, run_chapter
+from adlib.chapters.site import build_site
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKSPACE = Workspace(ROOT)
+# One worker takes them all: chapters run one at a time anyway.
+pytestmark = pytest.mark.xdist_group("chapters")
+
+
+@pytest.mark.parametrize("name", WORKSPACE.chapters())
+def test_a_chapter_runs_and_its_numbers_are_inside_their_bands(name):
+    record = run_chapter(name, "smoke", workspace=WORKSPACE)
+    found = baselines.check(ROOT, record)
+    assert not found, "\n".join(map(str, found))
+    assert record["seconds"] < 120, "a smoke run takes seconds"
+
+
+@pytest.mark.parametrize("name", WORKSPACE.chapters())
+def test_every_image_of_a_chapter_has_words(name):
+    run_chapter(name, "smoke", workspace=WORKSPACE)
+    executed = nbformat.read(WORKSPACE.executed(name, "smoke")[0], as_version=4)
+    for cell in executed.cells:
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 20, (
+                f"say in the cell's metadata, mystnb.image.alt, what this shows:\n{cell.source}"
+            )
+
+
+def test_the_pages_can_be_built_from_it():
+    records = [run_chapter(name, "smoke", workspace=WORKSPACE) for name in WORKSPACE.chapters()]
+    pages = build_site(records, name="html-smoke", workspace=WORKSPACE)
+    assert (pages / "index.html").is_file()

@@ -1,0 +1,109 @@
+"""The command line says what is there and what to do; it ends with 1 when something is wrong."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from tiny_checkout import make_workspace
+
+from adlib import cli
+from adlib.chapters import commands, run
+
+
+@pytest.fixture
+def adlib(tmp_path, monkeypatch, capsys):
+    """Call `adlib ...` in a miniature checkout; gives exit code, stdout, stderr."""
+    workspace = make_workspace(tmp_path)
+    monkeypatch.setattr(run.Workspace, "here", classmethod(lambda _: workspace))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["adlib", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output = capsys.readouterr()
+        return ended.value.code or 0, output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def no_kernel(monkeypatch):
+    """Runs without executing anything: the numbers are given."""
+    numbers = {"auroc": 0.9}
+
+    def fake(name, profile="smoke", parameters=None, **_):
+        metrics = {key: {"value": value, "tolerance": 0.01} for key, value in numbers.items()}
+        where = {"adlib": "0", "commit": "0", "device": "cpu"}
+        return {
+            "id": "a run",
+            "chapter": "01_tiny",
+            "profile": profile,
+            "seconds": 1.0,
+            "metrics": metrics,
+            **where,
+        }
+
+    monkeypatch.setattr(commands, "run_chapter", fake)
+    return numbers
+
+
+def test_chapters_are_listed(adlib):
+    assert adlib("chapters", "list") == (0, "01_tiny\n", "")
+
+
+def test_the_life_of_a_baseline(adlib, no_kernel):
+    code, _, err = adlib("chapters", "run", "01", "--profile", "smoke")
+    assert code == 1
+    assert "auroc: 0.9 has no baseline (run a run)" in err
+
+    code, out, _ = adlib("baselines", "update", "01_tiny", "--profile", "smoke", "--reason", "first")
+    assert (code, out) == (0, "auroc: none -> 0.9\n")
+    assert adlib("baselines", "check", "01_tiny", "--profile", "smoke")[0] == 0
+
+    no_kernel["auroc"] = 0.7
+    code, _, err = adlib("chapters", "run", "--all")
+    assert code == 1
+    for part in ("auroc: 0.7", "[0.89, 0.91]", "01_tiny.json"):
+        assert part in err
+
+
+def test_a_run_with_parameters_of_ones_own_has_no_baselines(adlib, no_kernel):
+    code, _, err = adlib("chapters", "run", "01", "-p", "seed=3")
+    assert code == 0
+    assert "not held against baselines" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("chapters", "run", "07"), "unknown chapter '07'"),
+        (("chapters", "run", "01", "--profile", "bok"), "Did you mean 'book'"),
+        (("chapters", "run", "01", "-p", "sed=1"), "Did you mean 'seed'"),
+        (("site", "serve"), "make book"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(adlib, arguments, message):
+    code, _, err = adlib(*arguments)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [("chapters", "run"), ("chapters", "run", "01", "-p", "seed")])
+def test_wrong_usage_is_refused(adlib, arguments):
+    assert adlib(*arguments)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("seed=3", 3), ("d=elpv/mono", "elpv/mono"), ("r=0.5", 0.5), ("x=", "")]
+)
+def test_parameters_are_read_as_json_or_text(text, value):
+    assert list(cli._parameters([text]).values()) == [value]
+
+
+def test_data_sets_are_listed(adlib):
+    code, out, _ = adlib("data", "list")
+    assert code == 0
+    for part in ("elpv/mono", "CC BY-NC-SA", "mvtec/bottle", "ADLIB_DATA"):
+        assert part in out
