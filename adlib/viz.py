@@ -428,30 +428,38 @@ def score_histograms(
 
 
 def _histogram(axis: Axes, values: NDArray[Any], truth: NDArray[np.bool_], threshold: float | None) -> None:
-    low, high = values.min(), values.max()
-    most = np.quantile(values, 0.99, method="lower")  # an image, never a point between the giant and the rest
-    if high - low > 1.5 * (most - low):  # a few giants would squeeze the rest into one bar
-        high = most
-        axis.text(
-            1.0, 0.2, f"{int((values > high).sum())} beyond →", transform=axis.transAxes, ha="right",
-            fontsize=9, color=REFERENCE,
-        )  # fmt: skip
-    high = max(high, low + 1e-12) if threshold is None else max(high, threshold, low + 1e-12)
+    low, high = _score_range(values, threshold)
     bins = np.linspace(low, high, 36)
     for of_class, colour in ((truth, ANOMALOUS), (~truth, NORMAL)):
         sns.histplot(
             x=values[of_class].clip(max=high), bins=bins, stat="percent", ax=axis,
             element="step", color=colour, alpha=0.35, linewidth=1.4,
         )  # fmt: skip
-    axis.set_ylim(0, axis.get_ylim()[1] * 1.12)
+    axis.set_ylim(0, axis.get_ylim()[1] * 1.25)
     axis.yaxis.set_major_locator(MaxNLocator(4))
     axis.xaxis.set_major_locator(MaxNLocator(6))
+    if beyond := int((values > high).sum()):
+        axis.text(
+            1.0, 0.4, f"{beyond} beyond →", transform=axis.transAxes, ha="right", fontsize=9, color=REFERENCE
+        )
     if threshold is not None:
         axis.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
+        late = threshold > low + 0.6 * (high - low)  # then the name stands left of its line, below the key
         axis.annotate(
-            "threshold", (threshold, 0.98), xycoords=axis.get_xaxis_transform(), xytext=(3, 0),
-            textcoords="offset points", rotation=90, va="top", ha="left", fontsize=9,
+            "threshold", (threshold, 0.68 if late else 0.98), xycoords=axis.get_xaxis_transform(),
+            xytext=(-3 if late else 3, 0), textcoords="offset points", rotation=90, va="top",
+            ha="right" if late else "left", fontsize=9,
         )  # fmt: skip
+
+
+def _score_range(values: NDArray[Any], threshold: float | None) -> tuple[float, float]:
+    """Where a histogram begins and ends; it stops short of a few giants that would squeeze the rest."""
+    low, high = values.min(), values.max()
+    most = np.quantile(values, 0.99, method="lower")  # an image, never a point between the giant and the rest
+    high = most if high - low > 1.5 * (most - low) > 0 else high
+    if threshold is not None:
+        low, high = min(low, threshold), max(high, threshold)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 def _class_key(axis: Axes, truth: NDArray[np.bool_]) -> None:
@@ -460,7 +468,7 @@ def _class_key(axis: Axes, truth: NDArray[np.bool_]) -> None:
     for line, (text, colour) in enumerate(entries):
         axis.text(
             0.99, 0.97 - 0.13 * line, text, transform=axis.transAxes, ha="right", va="top", color=colour,
-            fontsize=10, fontweight="bold",
+            fontsize=10, fontweight="bold", bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1},
         )  # fmt: skip
 
 
@@ -490,9 +498,9 @@ def roc_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     for line, name in enumerate(sorted(areas, key=areas.get, reverse=True)):
         y = 0.07 + 0.072 * (len(areas) - 1 - line)
         axis.plot([0.60, 0.645], [y, y], color=colours[name], linewidth=3)
-        axis.text(0.665, y, name, color=colours[name], va="center", fontweight="bold")
-        axis.text(1.0, y, f"{areas[name]:.3f}", color=colours[name], va="center", ha="right")
-    axis.text(1.0, 0.07 + 0.072 * len(areas), "AUROC", va="center", ha="right", fontsize=9, color=REFERENCE)
+        axis.text(0.67, y, f"{areas[name]:.3f}", color=colours[name], va="center")
+        axis.text(0.805, y, name, color=colours[name], va="center", fontweight="bold")
+    axis.text(0.67, 0.07 + 0.072 * len(areas), "AUROC", va="center", fontsize=9, color=REFERENCE)
     axis.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
     axis.set(
         xlabel="false-positive rate: normal images refused", ylabel="true-positive rate: anomalies found"
@@ -851,9 +859,15 @@ def threshold_figure(
     place = {"left": 0.065, "right": 0.985, "bottom": foot / height, "top": 1 - 0.45 / height, "wspace": 0.28}
     histogram, table, roc = figure.subplots(1, 3, width_ratios=(1.7, 1.25, 1), gridspec_kw=place)
     _histogram(histogram, values, truth, None)
-    histogram.axvline(threshold, color=INK, linewidth=2)
+    histogram.axvline(np.clip(threshold, *histogram.get_xlim()), color=INK, linewidth=2)
     if learnt is not None:
-        histogram.axvline(learnt, color=REFERENCE, linewidth=1.2, linestyle=(0, (4, 2)), zorder=0)
+        histogram.axvline(
+            np.clip(learnt, *histogram.get_xlim()),
+            color=REFERENCE,
+            linewidth=1.2,
+            linestyle=(0, (4, 2)),
+            zorder=0,
+        )
     _class_key(histogram, truth)
     histogram.set(xlabel=name, ylabel="% of its class")
     _confusion_cells(table, counts)

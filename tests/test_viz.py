@@ -373,7 +373,7 @@ def test_threshold_figure_tells_the_counts_of_its_threshold(judged, images):
 def pictures_of(widget) -> list[tuple[str, bytes]]:
     """Alternative text and PNG of every position."""
     found = [
-        re.search(r'alt="([^"]+)".*base64,([^"]+)"', child.value) for child in widget.children[1].children
+        re.search(r'alt="([^"]+)".*base64,([^"]+)"', child.value) for child in widget.children[2].children
     ]
     return [(match[1], base64.b64decode(match[2])) for match in found]
 
@@ -381,7 +381,7 @@ def pictures_of(widget) -> list[tuple[str, bytes]]:
 def test_threshold_explorer_works_without_a_kernel(judged, monkeypatch):
     linked = []
     monkeypatch.setattr(ipywidgets, "jslink", lambda source, target: linked.append((source, target)))
-    slider, stack = viz.threshold_explorer(*judged, threshold=1.71, positions=7).children
+    _, slider, stack = viz.threshold_explorer(*judged, threshold=1.71, positions=7).children
     assert linked == [((slider, "value"), (stack, "selected_index"))]
     assert (slider.min, slider.max, len(stack.children)) == (0, 6, 7)
     assert slider.value == stack.selected_index
@@ -393,7 +393,7 @@ def test_threshold_explorer_opens_at_the_learnt_threshold_and_its_pictures_are_s
     labels, scores = judged
     widget = viz.threshold_explorer(labels, scores, images.repeat(15, 1, 1, 1), threshold=1.71, positions=5)
     told = pictures_of(widget)
-    assert told[widget.children[0].value][0].startswith("Threshold 1.71: ")
+    assert told[widget.children[1].value][0].startswith("Threshold 1.71: ")
     assert told[0][0].endswith(
         "40 of 40 normal images refused, F1 0.500."
     )  # everything is declared anomalous
@@ -405,7 +405,7 @@ def test_threshold_explorer_opens_at_the_learnt_threshold_and_its_pictures_are_s
 
 def test_threshold_explorer_falls_back_where_widgets_are_old(judged, monkeypatch):
     monkeypatch.delattr(ipywidgets, "Stack")
-    slider, shown = viz.threshold_explorer(*judged, threshold=1.71, positions=3).children
+    _, slider, shown = viz.threshold_explorer(*judged, threshold=1.71, positions=3).children
     opened = shown.value
     slider.value = 0 if slider.value else 1
     assert shown.value != opened
