@@ -616,6 +616,8 @@ def contamination_figure(frame: pd.DataFrame, reference: pd.DataFrame | None = N
     """
     _columns(frame, "dataset", "contamination", "auroc")
     figure, axes = _panels(frame["dataset"].nunique(), height=2.5, share_y=True)
+    values = pd.concat([frame["auroc"]] + ([] if reference is None else [reference["auroc"]]))
+    axes[0].set_ylim(_auroc_limits(values))  # before the names are placed: they are placed on this scale
     scores = list(dict.fromkeys(frame["score"])) if "score" in frame else ["ours"]
     colours = dict(zip(scores, SERIES))
     for axis, (name, runs) in zip(axes, frame.groupby("dataset", sort=False)):
@@ -631,8 +633,6 @@ def contamination_figure(frame: pd.DataFrame, reference: pd.DataFrame | None = N
         axis.set_xticks(levels, [f"{100 * level:g}" for level in levels])
         if axis is axes[0] or len(axes) <= 3:
             _label_ends(axis, max(levels), ends, gap=0.1)
-    values = pd.concat([frame["auroc"]] + ([] if reference is None else [reference["auroc"]]))
-    axes[0].set_ylim(_auroc_limits(values))
     _outer_labels(axes, x="anomalies in training, %", y="image AUROC")
     return figure
 
