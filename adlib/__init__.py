@@ -1,10 +1,10 @@
 """adlib: the package beneath an executable book on image anomaly detection with auto-encoders and GANs.
 
-    from adlib import load, make_detector
-    split = load("elpv/mono", size=64)
-    detector = make_detector("ganomaly", split.image_shape, profile="book", seed=0)
-    detector.fit(split.train, split.validation)
-    verdicts = detector.predict(split.test.images)
+from adlib import load, make_detector
+split = load("elpv/mono", size=64)
+detector = make_detector("ganomaly", split.image_shape, profile="book", seed=0)
+detector.fit(split.train, split.validation)
+verdicts = detector.predict(split.test.images)
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     """The device to compute on.
 
     Args:
-        device: "auto" takes CUDA, then MPS, then the CPU; anything torch knows ("cuda:1", "cpu", "meta") is taken as is.
+        device: "auto" takes CUDA, then MPS, then the CPU; anything torch knows ("cuda:1", "cpu", "meta") is
+            taken as is.
 
     Raises:
         ValueError: torch does not know the name, or the device is not on this machine.
@@ -25,7 +26,9 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"unknown device {device!r}: use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'.") from error
+        raise ValueError(
+            f"unknown device {device!r}: use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+        ) from error
     missing = (chosen.type == "cuda" and not torch.cuda.is_available()) or (
         chosen.type == "mps" and not torch.backends.mps.is_available()
     )

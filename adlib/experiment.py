@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,9 @@ from adlib.results import record_id
 RELEASED_THRESHOLD = 0.2  # of min-max scaled scores, fixed in the released GANomaly code
 
 
-def run_experiment(detector: Detector, split: Split, *, progress: str = "auto", **notes: Any) -> dict[str, Any]:
+def run_experiment(
+    detector: Detector, split: Split, *, progress: str = "auto", **notes: Any
+) -> dict[str, Any]:
     """Fit a detector on a split, evaluate it by the leak-free protocol and its leaking neighbours.
 
     Args:
@@ -48,7 +50,7 @@ def run_experiment(detector: Detector, split: Split, *, progress: str = "auto", 
         does not apply (no masks, no BatchNorm) is absent. Its "checkpoints" carry the test AUROC of every score
         through training: to look back at, nothing is chosen by it.
     """
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     trail: list[dict[str, np.ndarray]] = []
 
     def look(fitted: Detector, step: int) -> None:
@@ -191,7 +193,9 @@ def leak_gains(table: pd.DataFrame, score: str = "D1") -> pd.DataFrame:
         parts.append(table[["dataset", "seed"]].assign(leak=leak, metric=kind, delta=leaking - honest))
     honest = table[f"metrics/image_auroc/{score}"]
     best = table[[f"metrics/image_auroc/D{k}" for k in range(4)]].max(axis=1)
-    chosen = table[["dataset", "seed"]].assign(leak="best distance on test", metric="AUROC", delta=best - honest)
+    chosen = table[["dataset", "seed"]].assign(
+        leak="best distance on test", metric="AUROC", delta=best - honest
+    )
     return pd.concat([parts[0], chosen, *parts[1:]], ignore_index=True)
 
 

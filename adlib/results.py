@@ -42,7 +42,9 @@ def append(record: dict[str, Any], path: str | Path) -> None:
         raise ValueError("a record needs an 'id': record_id({...}) makes one from what identifies the run.")
     for key, value in _flat(record).items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{key} is {value}; leave out what does not apply, and find out why it is not a number.")
+            raise ValueError(
+                f"{key} is {value}; leave out what does not apply, and find out why it is not a number."
+            )
     append_line(path, json.dumps(record, sort_keys=True, separators=(",", ":")))
 
 

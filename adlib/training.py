@@ -246,7 +246,9 @@ def _restore(detector, batches, best, identity, path) -> History:
         for key, value in part(f"optimisers.{name}.").items():
             index, slot = key.split(".", 1)
             parameter = parameters[int(index)]
-            if value.shape == parameter.shape:  # fused Adam walks memory: moments must lie as their weights do
+            if (
+                value.shape == parameter.shape
+            ):  # fused Adam walks memory: moments must lie as their weights do
                 value = torch.empty_like(parameter).copy_(value)
             state.setdefault(int(index), {})[slot] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

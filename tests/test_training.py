@@ -23,7 +23,9 @@ def test_history_has_a_value_per_step_and_evenly_spread_checkpoints(tiny_split):
 
 
 def test_early_stopping_goes_back_to_the_best_checkpoint(tiny_split, monkeypatch):
-    detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", steps=12, checkpoints=12, patience=2)
+    detector = make_detector(
+        "ganomaly", tiny_split.image_shape, "smoke", steps=12, checkpoints=12, patience=2
+    )
     errors, weights = iter([0.5, 0.3, 0.4, 0.6, 0.1]), []
 
     def validation_error(_):

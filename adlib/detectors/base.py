@@ -116,7 +116,7 @@ class Detector(ABC):
         """
         raise NotImplementedError(f"{self.name} does not train by steps")
 
-    def after_step(self, losses: dict[str, float]) -> None:
+    def after_step(self, losses: dict[str, float]) -> None:  # noqa: B027 - most detectors decide nothing here
         """Called after every step with the losses as numbers."""
 
     @abstractmethod
@@ -271,7 +271,9 @@ class Detector(ABC):
         """
         tensors, metadata = read_tensors(path)
         if "adlib" not in metadata:
-            raise ValueError(f"{path} holds tensors but no adlib detector; write one with detector.save(...).")
+            raise ValueError(
+                f"{path} holds tensors but no adlib detector; write one with detector.save(...)."
+            )
         told = json.loads(metadata["adlib"])
         kind = detector_class(told["name"])
         config = kind.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["config"].items()})
@@ -298,7 +300,8 @@ class Detector(ABC):
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.networks.parameters())
-        return f"{type(self).__name__}({self.name}, image_shape={self.image_shape}, {count:,} parameters, {self.device})"
+        shape = " x ".join(map(str, self.image_shape))
+        return f"{type(self).__name__}(images {shape}, {count:,} parameters, {self.device}, seed {self.seed})"
 
 
 def _validation_only(validation: ValidationImages) -> ValidationImages:

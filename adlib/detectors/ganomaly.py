@@ -90,7 +90,9 @@ class Ganomaly(Detector):
     def build(self) -> dict[str, nn.Module]:
         channels, height, width = self.image_shape
         if height != width:
-            raise ValueError(f"images are {height} x {width}; GANomaly needs square ones: load(..., size={height}).")
+            raise ValueError(
+                f"images are {height} x {width}; GANomaly needs square ones: load(..., size={height})."
+            )
         generator = Generator(height, channels, self.config.latent, self.config.width)
         discriminator = Discriminator(height, channels, self.config.width)
         return {
