@@ -278,7 +278,11 @@ def _kernel(workspace: Workspace) -> Iterator[str]:
     name, paths = "adlib", workspace.build / "jupyter"
     python_path = [str(Path(environment.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
     spec = {
-        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        # Errors only: a kernel on the same machine warns about unencrypted sockets at every start.
+        "argv": [
+            *(sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+            "--IPKernelApp.log_level=40",
+        ],
         "display_name": "adlib",
         "language": "python",
         "env": {

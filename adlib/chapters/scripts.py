@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,44 +23,45 @@ from .run import ChapterError
 
 
 @dataclass(frozen=True)
-class Script:
-    """One browser script that the pages carry, from an npm package.
+class Package:
+    """Files that the pages carry, from one npm package.
 
     Args:
-        package, version: npm package.
+        name, version: npm package.
         integrity: SHA-512 of the package file, base64, as the registry publishes it.
-        member: path inside the package.
-        name: file name on the site, below `_static/vendor/`.
+        files: path inside the package -> path on the site, below `_static/vendor/`.
     """
 
-    package: str
+    name: str
     version: str
     integrity: str
-    member: str
-    name: str
+    files: Mapping[str, str]
 
 
-SCRIPTS = (
-    Script(
+_WIDGETS = "@jupyter-widgets/html-manager"
+# Icons of widgets (play, folder, ...), in the one format that every browser of today reads.
+_FONTS = ("1551f4f60c37af51121f", "7a3337626410ca2f4071", "d878b0a6a1144760244f")
+PACKAGES = (
+    Package(
         "mathjax",
         "3.2.2",
         "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
-        "package/es5/tex-svg.js",
-        "tex-svg.js",
+        {"package/es5/tex-svg.js": "tex-svg.js"},
     ),
-    Script(
+    Package(
         "requirejs",
         "2.3.8",
         "7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",
-        "package/require.js",
-        "require.js",
+        {"package/require.js": "require.js"},
     ),
-    Script(
-        "@jupyter-widgets/html-manager",
+    Package(
+        _WIDGETS,
         "1.0.15",
         "5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",
-        "package/dist/embed-amd.js",
-        "embed-amd.js",
+        {
+            "package/dist/embed-amd.js": "embed-amd.js",
+            **{f"package/dist/{font}.woff2": f"{_WIDGETS}/dist/{font}.woff2" for font in _FONTS},
+        },
     ),
 )
 
@@ -75,17 +77,18 @@ def fetch_scripts(target: Path, cache: Path | None = None) -> None:
         ChapterError: a package cannot be fetched, or is not the one we know.
     """
     cache = cache or Path(platformdirs.user_cache_dir("adlib-book")) / "scripts"
-    for script in SCRIPTS:
-        kept = cache / f"{script.package.replace('/', '-').strip('@')}-{script.version}.tgz"
-        if not kept.is_file() or _integrity(kept.read_bytes()) != script.integrity:
-            write_atomic(kept, _fetch(script))
+    for package in PACKAGES:
+        kept = cache / f"{package.name.replace('/', '-').strip('@')}-{package.version}.tgz"
+        if not kept.is_file() or _integrity(kept.read_bytes()) != package.integrity:
+            write_atomic(kept, _fetch(package))
         with tarfile.open(kept) as archive:
-            write_atomic(target / script.name, archive.extractfile(script.member).read())
+            for member, name in package.files.items():
+                write_atomic(target / name, archive.extractfile(member).read())
 
 
-def _fetch(script: Script) -> bytes:
-    """The package file of a script, from the npm registry that this machine is set up for."""
-    wanted = f"{script.package}@{script.version}"
+def _fetch(package: Package) -> bytes:
+    """The package file, from the npm registry that this machine is set up for."""
+    wanted = f"{package.name}@{package.version}"
     remedy = (
         "Maths and widgets of the pages need it once; connect to a network where `npm pack` works, "
         "then run the command again."
@@ -108,10 +111,10 @@ def _fetch(script: Script) -> bytes:
         if result.returncode or len(files) != 1:
             raise ChapterError(f"could not fetch {wanted} from npm: {result.stderr.strip()[-400:]}\n{remedy}")
         data = files[0].read_bytes()
-    if _integrity(data) != script.integrity:
+    if _integrity(data) != package.integrity:
         raise ChapterError(
             f"{wanted} from npm is not the package we know: its SHA-512 is {_integrity(data)}, "
-            f"expected {script.integrity}. Do not use it; find out who changed it."
+            f"expected {package.integrity}. Do not use it; find out who changed it."
         )
     return data
 

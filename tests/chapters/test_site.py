@@ -14,7 +14,7 @@ from tiny_checkout import make_workspace
 
 from adlib.chapters import scripts
 from adlib.chapters.run import ChapterError, run_chapter
-from adlib.chapters.scripts import SCRIPTS, Script, fetch_scripts
+from adlib.chapters.scripts import PACKAGES, Package, fetch_scripts
 from adlib.chapters.site import (
     build_site,
     check_executed,
@@ -73,14 +73,16 @@ def test_no_page_names_another_host(built):
 
 
 def test_the_scripts_come_in_an_order_that_works(page):
+    assert page.index("_static/widgets.js") < page.index("vendor/require.js")
     assert page.index("vendor/require.js") < page.index("vendor/embed-amd.js")
-    for script in SCRIPTS:
-        assert f"_static/vendor/{script.name}" in page
+    for name in ("tex-svg.js", "require.js", "embed-amd.js"):
+        assert f"_static/vendor/{name}" in page
 
 
 def test_every_script_is_on_the_site(built):
-    for script in SCRIPTS:
-        assert (built[2] / "_static" / "vendor" / script.name).stat().st_size > 50_000
+    for package in PACKAGES:
+        for name in package.files.values():
+            assert (built[2] / "_static" / "vendor" / name).stat().st_size > 10_000
 
 
 def test_the_download_is_the_executed_notebook_without_the_machines_traces(built):
@@ -240,8 +242,8 @@ def package(tmp_path, monkeypatch):
         info.size = 3
         archive.addfile(info, io.BytesIO(b"1+1"))
     data, served = buffer.getvalue(), []
-    script = Script("small", "1.0.0", scripts._integrity(data), "package/x.js", "x.js")
-    monkeypatch.setattr(scripts, "SCRIPTS", (script,))
+    small = Package("small", "1.0.0", scripts._integrity(data), {"package/x.js": "x.js"})
+    monkeypatch.setattr(scripts, "PACKAGES", (small,))
 
     def pack(command, *, cwd, **_):
         served.append(command)
@@ -249,7 +251,7 @@ def package(tmp_path, monkeypatch):
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(scripts.subprocess, "run", pack)
-    return script, data, served
+    return small, data, served
 
 
 def test_scripts_are_fetched_once(package, tmp_path):
@@ -267,8 +269,8 @@ def test_a_torn_package_in_the_cache_is_fetched_again(package, tmp_path):
 
 
 def test_a_package_that_somebody_changed_is_refused(package, tmp_path, monkeypatch):
-    changed = Script("small", "1.0.0", "another hash", "package/x.js", "x.js")
-    monkeypatch.setattr(scripts, "SCRIPTS", (changed,))
+    changed = Package("small", "1.0.0", "another hash", {"package/x.js": "x.js"})
+    monkeypatch.setattr(scripts, "PACKAGES", (changed,))
     with pytest.raises(ChapterError, match=r"small@1\.0\.0 from npm is not the package we know"):
         fetch_scripts(tmp_path / "site", tmp_path / "cache")
 
