@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from adlib import results
 from adlib.data import load
 from adlib.detectors import make_detector
-from adlib.experiment import run_experiment
+from adlib.experiment import committee_score, run_experiment
 from adlib.sweep import Task, grid, sweep
 
 QUICK = {"steps": 4, "checkpoints": 2}
@@ -70,3 +71,13 @@ def test_another_setting_is_another_run(tmp_path):
     task = Task("pca", "texture/wood", size=32)
     assert sweep([task], tmp_path / "a.jsonl") == 1
     assert sweep([Task("pca", "texture/wood", size=32, changes={"components": 4})], tmp_path / "a.jsonl") == 1
+
+
+def test_a_committee_weighs_its_members_equally_whatever_their_scale():
+    rng = np.random.default_rng(0)
+    trail, held = list(rng.normal(size=(4, 20))), list(rng.normal(size=(4, 9)))
+    before = committee_score(trail, held)
+    trail[3], held[3] = 1000 * trail[3] + 5, 1000 * held[3] + 5
+    np.testing.assert_allclose(committee_score(trail, held), before)
+    trail[1] += 100  # the earlier half has no vote
+    np.testing.assert_allclose(committee_score(trail, held), before)
