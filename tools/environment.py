@@ -83,7 +83,7 @@ def environment(folder: Path, lock: Path = LOCK) -> Path:
             "Python's venv module is incomplete; on Debian and Ubuntu: apt-get install python3-venv.",
         )
         run(
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(lock)],
+            [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(lock)],
             f"Check the network and the free space under {folder.parent}, then run the command again; "
             "or name a ready interpreter with make PYTHON=/path/to/python.",
         )
