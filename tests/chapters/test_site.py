@@ -28,6 +28,9 @@ from adlib.chapters.site import (
     with_repository,
 )
 
+# One worker builds the pages, once.
+pytestmark = pytest.mark.xdist_group("site")
+
 RECORD = {
     "id": "01_tiny.book.20261122T200000.abcdef",
     "chapter": "01_tiny",

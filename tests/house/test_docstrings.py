@@ -14,7 +14,7 @@ ARRAY = re.compile(r"\b(Tensor|ndarray|TrainImages|ValidationImages)\b")
 SHAPE = re.compile(
     r"\([A-Z]\w*,[^)]*\)|\([a-z]+(?:, [a-z0-9]+)+\)|[Ss]calar|(?:any|same) shape|one per (?:image|class)"
 )
-SOURCE = re.compile(r"Source|et al\.|\bEq\.|\b(?:19|20)\d\d\b|[Tt]able|released|code")
+SOURCE = re.compile(r"Source|et al\.|\bEq\.|\b(?:19|20)\d\d\b|[Tt]able|[Pp]apers?\b|released|code")
 # Rooms in which every public name states an equation or a network that somebody has published.
 PUBLISHED = ("losses.py", "scores.py", "models/", "detectors/")
 # The frame around them, which is our own.
