@@ -120,8 +120,8 @@ def rescaled(scores: Tensor, normal_scores: Tensor) -> Tensor:
     low, high = normal_scores.min(), normal_scores.max()
     if not high > low:
         raise ValueError(
-            f"the {normal_scores.numel()} validation-normal scores are all {float(low):.6g}: a scale needs two "
-            "different ones. Use more validation images."
+            f"the {normal_scores.numel()} validation-normal scores are all {float(low):.6g}: a scale needs "
+            "two different ones. Use more validation images."
         )
     return (scores - low) / (high - low)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adlib.detectors import ganomaly, trivial
+from adlib.detectors import anogan, began, dagan, f_anogan, ganomaly, skip_ganomaly, trivial, unet
 from adlib.detectors.base import (
     Detector,
     Examination,
@@ -14,9 +14,15 @@ from adlib.detectors.base import (
 __all__ = [
     "Detector",
     "Examination",
+    "anogan",
+    "began",
+    "dagan",
     "detector_class",
     "detector_names",
+    "f_anogan",
     "ganomaly",
     "make_detector",
+    "skip_ganomaly",
     "trivial",
+    "unet",
 ]

@@ -1,0 +1,121 @@
+"""DAGAN, the dual auto-encoder GAN: a U-Net for a generator, an auto-encoder for a discriminator.
+
+The generator reconstructs normal images. The discriminator redraws what it is shown, and tries to redraw
+images and reconstructions differently, while staying faithful to the images; the generator tries to leave it
+no difference. At test time only the generator is needed: what it cannot reconstruct is anomalous.
+
+Source: Tang, Kuo, Lan, Ding, Hsu, Young, "Anomaly Detection Neural Network with Dual Auto-Encoders GAN and
+Its Industrial Inspection Applications", Sensors 2020, 20(12), 3336.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from adlib import losses, scores
+from adlib.detectors import base
+from adlib.detectors.base import Detector, Examination
+from adlib.detectors.shapes import square_side
+from adlib.models.dagan import AutoEncoderDiscriminator
+from adlib.models.ganomaly import initialise_dcgan
+from adlib.models.unet import UNet
+
+
+@dataclass(frozen=True)
+class Config(base.Config):
+    """Settings of DAGAN.
+
+    score: "G", the residual through the generator (the paper's), or "DG", through D(G(x)).
+    adversarial, generator, discriminator: weights of L_adv, L_Gcon and L_Dcon.
+    squared: the printed norms are squared, as most code has it; False takes them as printed.
+    opposed: the players pull L_adv in opposite directions. False takes the printed sum literally: both
+        minimise it, and nobody is left to tell reconstructions from images.
+    bounded: the discriminator ends in tanh. False lets it push D(x) and D(G(x)) apart without end.
+    dropped_skips: outermost skip connections left out of the generator, 0 to `models.unet.skip_count(size)`.
+    width, discriminator_width: channels of the outermost level.
+    """
+
+    score: str = "G"
+    steps: int = 600
+    adversarial: float = 1.0  # section 4.2
+    generator: float = 40.0  # section 4.2
+    discriminator: float = 1.0  # section 4.2
+    squared: bool = True  # not published
+    opposed: bool = True
+    bounded: bool = True
+    dropped_skips: int = 0
+    width: int = 16
+    discriminator_width: int = 8
+    learning_rate: float = 1e-3  # section 4.2
+    betas: tuple[float, float] = (0.5, 0.999)  # not published
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Seconds on any machine."""
+        return cls(steps=40, width=8, batch_size=16, checkpoints=4, precision="fp32")
+
+    @classmethod
+    def book(cls) -> Config:
+        """About a minute on one core: narrower networks, a thirtieth of the steps."""
+        return cls()
+
+    @classmethod
+    def paper(cls) -> Config:
+        """Section 4.2: Adam 0.001, 20,000 steps. Widths as in the code it builds on; batch size not published."""
+        return cls(steps=20_000, width=64, discriminator_width=64, checkpoints=40)
+
+
+class Dagan(Detector):
+    """DAGAN with the residual scores "G" and "DG". Images are square, the side a power of two from 16 on."""
+
+    name = "dagan"
+    Config = Config
+
+    def build(self) -> dict[str, nn.Module]:
+        size, channels = square_side(self.image_shape, "DAGAN"), self.image_shape[0]
+        config = self.config
+        # The generator comes first, so that the U-Net alone starts from the same weights at the same seed.
+        generator = UNet(size, channels, config.width, config.dropped_skips).apply(initialise_dcgan)
+        discriminator = AutoEncoderDiscriminator(channels, config.discriminator_width, config.bounded)
+        return {"generator": generator, "discriminator": discriminator.apply(initialise_dcgan)}
+
+    def build_optimisers(self) -> dict:
+        rate, betas = self.config.learning_rate, self.config.betas
+        return {name: self.adam(network, rate, betas) for name, network in self.networks.items()}
+
+    def training_step(self, images: Tensor) -> dict[str, Tensor]:
+        generator, discriminator, weight = *self.networks.values(), self.config
+        reconstructions = generator(images)
+        images_redrawn = discriminator(images)
+        reconstructions_redrawn = discriminator(reconstructions)
+
+        adversarial = losses.dual_adversarial_loss(images_redrawn, reconstructions_redrawn, weight.squared)
+        generator_error = losses.l2_reconstruction_loss(images, reconstructions, weight.squared)
+        discriminator_error = losses.l2_reconstruction_loss(images, images_redrawn, weight.squared)
+        pull = weight.adversarial * adversarial
+        generator_loss = weight.generator * generator_error + pull
+        discriminator_loss = weight.discriminator * discriminator_error + (-pull if weight.opposed else pull)
+
+        # Each loss reaches the parameters of its own player only; the generator's flows through D.
+        self.optimisers["generator"].zero_grad()
+        generator_loss.backward(inputs=list(generator.parameters()), retain_graph=True)
+        self.optimisers["discriminator"].zero_grad()
+        discriminator_loss.backward(inputs=list(discriminator.parameters()))
+        self.optimisers["generator"].step()
+        self.optimisers["discriminator"].step()
+        return {
+            "generator_error": generator_error.detach(),
+            "discriminator_error": discriminator_error.detach(),
+            "adversarial": adversarial.detach(),
+        }
+
+    def _examine(self, images: Tensor) -> Examination:
+        reconstructions = self.networks["generator"](images)
+        redrawn = self.networks["discriminator"](reconstructions)
+        residuals = {
+            "G": scores.residual_l2(images, reconstructions),
+            "DG": scores.residual_l2(images, redrawn),
+        }
+        return Examination(residuals, scores.residual_map(images, reconstructions), reconstructions)
