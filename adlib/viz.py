@@ -1,7 +1,7 @@
 """Every figure of the book, in one style; every function takes data, none takes a detector.
 
 Figures are white cards (readable on a dark page too), 6 to 9 inches wide, in the colour-blind-safe palette
-of Okabe and Ito: blue is normal, vermillion is anomalous, grey is a reference. Each function returns a
+of Okabe and Ito: blue is normal, vermilion is anomalous, grey is a reference. Each function returns a
 matplotlib Figure that pyplot has already forgotten: a notebook shows it once, as the value of a cell, and
 nothing piles up.
 """
