@@ -96,6 +96,10 @@ def test_it_begins_with_its_title_and_has_one(notebook):
     assert notebook.cells[0].source.startswith(titles[0])
 
 
+def test_nothing_is_left_to_be_written(notebook):
+    assert not re.search(r"\b(?:PROSE_\w+|TODO|FIXME|TBD|lorem ipsum)\b", prose(notebook))
+
+
 def test_headings_do_not_skip_a_level(notebook):
     levels = [len(mark) for mark in re.findall(r"^(#+) ", prose(notebook), re.MULTILINE)]
     assert all(after <= before + 1 for before, after in pairwise(levels)), levels
