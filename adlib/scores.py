@@ -116,6 +116,8 @@ def rescaled(scores: Tensor, normal_scores: Tensor) -> Tensor:
 
     Raises:
         ValueError: the normal scores are all equal.
+
+    Source: Tang et al. 2020 (DAGAN), section 3.3, step 3, and Akcay et al. 2018, Eq. 6, both over the test set.
     """
     low, high = normal_scores.min(), normal_scores.max()
     if not high > low:

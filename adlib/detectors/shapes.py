@@ -1,4 +1,4 @@
-"""What several detectors ask of an image's shape."""
+"""What the papers' networks take for granted about an image's shape: that it is square."""
 
 from __future__ import annotations
 
