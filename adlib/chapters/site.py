@@ -271,7 +271,7 @@ def _write_api(page: Path) -> None:
 # As in the design: imports run downward only, so this order reads from the ground up.
 _ORDER = (
     *("losses", "scores", "metrics", "models", "data", "devices", "training", "detectors"),
-    *("results", "viz", "experiment", "sweep", "chapters"),
+    *("results", "published", "viz", "experiment", "sweep", "chapters"),
 )
 
 
