@@ -86,6 +86,18 @@ def baselines_update(
         typer.echo(line)
 
 
+@app.command("sweep")
+def run_sweep(
+    plan: Annotated[str, typer.Argument(help="a plan of adlib.sweep.PLANS, e.g. chapter1")],
+    shard: Annotated[str, typer.Option(help="k/n: every n-th run beginning with number k, k from 0")] = "0/1",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Run the experiments behind a chapter's tables that the ledger does not hold yet."""
+    from .sweep import run_plan
+
+    typer.echo(f"{run_plan(plan, shard, device)} runs added to the ledger")
+
+
 @site.command("build")
 def site_build(profile: Profile = "book") -> None:
     """Execute every chapter and build the pages into _build/html."""

@@ -16,6 +16,7 @@ from rich.console import Console
 from adlib import results
 from adlib.data import load
 from adlib.detectors import make_detector
+from adlib.errors import unknown_name
 from adlib.experiment import identify, run_experiment
 
 
@@ -125,3 +126,26 @@ def sweep(
             soft_wrap=True,
         )
     return ran
+
+
+def run_plan(name: str, shard: str = "0/1", device: str = "auto") -> int:
+    """Run a named plan into `<name>.jsonl` of the ledger.
+
+    Args:
+        name: one of PLANS.
+        shard: "k/n", see `sweep`.
+        device: as in `make_detector`.
+
+    Returns:
+        How many tasks were run.
+
+    Raises:
+        ValueError: an unknown plan, or a shard that is not of the form k/n with 0 <= k < n.
+    """
+    if name not in PLANS:
+        raise unknown_name("plan", name, PLANS)
+    number, _, count = shard.partition("/")
+    if not (number.isdigit() and count.isdigit() and int(number) < int(count)):
+        raise ValueError(f"shard is {shard!r}; expected k/n with 0 <= k < n, for instance 0/2.")
+    ledger = results.ledger_folder() / f"{name}.jsonl"
+    return sweep(PLANS[name](), ledger, device, (int(number), int(count)))

@@ -11,7 +11,7 @@ from adlib import results
 from adlib.data import load
 from adlib.detectors import make_detector
 from adlib.experiment import committee_score, run_experiment
-from adlib.sweep import Task, grid, sweep
+from adlib.sweep import PLANS, Task, grid, run_plan, sweep
 
 QUICK = {"steps": 4, "checkpoints": 2}
 
@@ -81,3 +81,16 @@ def test_a_committee_weighs_its_members_equally_whatever_their_scale():
     np.testing.assert_allclose(committee_score(trail, held), before)
     trail[1] += 100  # the earlier half has no vote
     np.testing.assert_allclose(committee_score(trail, held), before)
+
+
+def test_plans_are_named_and_shards_share_them_out(monkeypatch, tmp_path):
+    tasks = list(grid(detector=["pca"], dataset=["texture/wood"], size=[32], seed=[0, 1, 2]))
+    monkeypatch.setitem(PLANS, "tiny", lambda: tasks)
+    monkeypatch.setattr(results, "ledger_folder", lambda: tmp_path)
+    assert run_plan("tiny", "0/2") == 2
+    assert run_plan("tiny", "1/2") == 1
+    assert sorted(results.load("tiny")["seed"]) == [0, 1, 2]
+    with pytest.raises(ValueError, match="Did you mean 'tiny'"):
+        run_plan("tinny")
+    with pytest.raises(ValueError, match="shard is '2/2'"):
+        run_plan("tiny", "2/2")
