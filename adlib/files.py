@@ -69,7 +69,8 @@ def append_line(path: str | Path, line: str) -> None:
         raise ValueError(f"a line of {path} must not hold a line break: {line[:60]!r}… Encode it first.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as file:
+    # Unbuffered: closing a buffered file writes once more what a full disk has just refused.
+    with open(path, "a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         size = file.seek(0, os.SEEK_END)
         torn = False
@@ -78,8 +79,8 @@ def append_line(path: str | Path, line: str) -> None:
             torn = file.read(1) != b"\n"
         payload = (b"\n" if torn else b"") + line.encode("utf-8") + b"\n"
         try:
-            file.write(payload)
-            file.flush()
+            while payload:  # a disk that is nearly full takes a part and says so by the count alone
+                payload = payload[file.write(payload) :]
             os.fsync(file.fileno())
         except OSError as error:
             os.ftruncate(file.fileno(), size)

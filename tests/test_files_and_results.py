@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
@@ -37,6 +39,23 @@ def test_a_full_disk_leaves_the_old_lines(tmp_path, full_disk):
     with pytest.raises(OSError, match="as it was before"):
         results.append({"id": "b", "text": "x" * 10_000}, path)
     assert [r["id"] for r in results.read(path)] == ["a"]
+
+
+def test_a_disk_that_fills_up_inside_a_line_leaves_the_old_lines(tmp_path):
+    """The real thing, in a process that may not write files of more than 3,000 bytes."""
+    path = tmp_path / "ledger.jsonl"
+    results.append({"id": "a", "text": "x" * 1000}, path)
+    before = path.read_bytes()
+    program = f"""
+import resource, signal
+from adlib.files import append_line
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+append_line({str(path)!r}, "y" * 4000)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "The file is as it was before" in ended.stderr
+    assert path.read_bytes() == before
 
 
 def test_a_torn_last_line_spoils_only_itself(tmp_path):
