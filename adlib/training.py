@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from adlib.data import Batches
+from adlib.data import Augment, Batches, StreamedBatches
 from adlib.devices import pick_precision
 from adlib.files import read_tensors, write_tensors
 
@@ -89,11 +89,11 @@ class History:
 
 def fit(
     detector: Detector,
-    images: Tensor,
+    images: Tensor | StreamedBatches,
     schedule: Schedule,
     *,
     validation: Tensor | None = None,
-    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    augment: Augment | None = None,
     progress: str = "auto",
     on_checkpoint: Callable[[Detector, int], None] | None = None,
     resume: str | Path | None = None,
@@ -102,10 +102,10 @@ def fit(
 
     Args:
         detector: the detector; its networks end in evaluation mode.
-        images: training images, uint8 (N, C, H, W).
+        images: training images, uint8 (N, C, H, W), or batches of them streamed from disk.
         schedule: steps, batch size, checkpoints.
         validation: validation-normal images, uint8 (M, C, H, W); only their reconstruction error is used.
-        augment: called on each uint8 batch with the batches' own random generator.
+        augment: called with each uint8 batch (B, C, H, W), on the device, and a random generator of its own.
         progress: "auto", "notebook" (tqdm), "terminal" (rich) or "quiet".
         on_checkpoint: called with (detector, step) at every checkpoint, networks in evaluation mode.
         resume: a file that is written at every checkpoint and read, if present, before the first step. A
@@ -120,17 +120,16 @@ def fit(
     """
     if progress not in PROGRESS:
         raise ValueError(f"unknown progress {progress!r}: use one of {', '.join(PROGRESS)}.")
-    batches = Batches(
-        images, schedule.batch_size, seed=detector.seed, device=detector.device, augment=augment
-    )
+    batches = _batches(detector, images, schedule, augment)
     dtype = pick_precision(schedule.precision, detector.device)
     history = History(precision="bf16" if dtype else "fp32")
     marks, best = schedule.checkpoint_steps(), _Best(schedule.patience)
     identity = f"{detector.identity()}-{_fingerprint(images)}"
     if resume is not None and Path(resume).is_file():
         history = _restore(detector, batches, best, identity, resume)
+    stop = best.exhausted(history)
     with _bar(progress, schedule.steps, history.step, detector.name) as bar:
-        while history.step < schedule.steps:
+        while history.step < schedule.steps and not stop:
             start = time.perf_counter()
             losses = _step(detector, next(batches), dtype)
             history.add(losses)
@@ -139,14 +138,32 @@ def fit(
             bar.advance(losses)
             if history.step in marks:
                 _checkpoint(detector, history, validation, on_checkpoint)
-                stop = best.stop(detector, history)
+                best.look(detector, history)
+                stop = best.exhausted(history)
                 if resume is not None:
                     _keep(detector, batches, best, history, identity, resume)
-                if stop:
-                    break
     best.restore(detector)
     detector.networks.eval()
     return history
+
+
+def _batches(
+    detector: Detector, images: Tensor | StreamedBatches, schedule: Schedule, augment: Augment | None
+) -> Batches | StreamedBatches:
+    if isinstance(images, Tensor):
+        return Batches(
+            images, schedule.batch_size, seed=detector.seed, device=detector.device, augment=augment
+        )
+    if augment is not None:
+        raise ValueError("augment works on images in memory; streamed batches come as they are on disk.")
+    told = {"batch_size": schedule.batch_size, "seed": detector.seed}
+    for name, wanted in told.items():
+        if (given := images.state_dict()[name]) != wanted:
+            raise ValueError(
+                f"the stream has {name}={given}, the detector {wanted}; give both the same, "
+                f"stream_folder(..., {name}={wanted})."
+            )
+    return images
 
 
 def _step(detector: Detector, batch: Tensor, dtype: torch.dtype | None) -> dict[str, float]:
@@ -184,23 +201,31 @@ class _Best:
     def __init__(self, patience: int | None):
         self.patience, self.state = patience, None
 
-    def stop(self, detector: Detector, history: History) -> bool:
+    def look(self, detector: Detector, history: History) -> None:
+        """Keep the networks if the newest checkpoint is the best."""
         if self.patience is None:
-            return False
+            return
         index = history.best_checkpoint()
         if index is None:
             raise ValueError("patience needs validation images: pass validation=split.validation.")
         if index == len(history.checkpoints) - 1:
             self.state = {k: v.detach().clone() for k, v in detector.networks.state_dict().items()}
-        return len(history.checkpoints) - 1 - index >= self.patience
+
+    def exhausted(self, history: History) -> bool:
+        """Whether the best checkpoint is `patience` checkpoints old; a run that is resumed asks this first."""
+        if self.patience is None or not history.checkpoints:
+            return False
+        return len(history.checkpoints) - 1 - history.best_checkpoint() >= self.patience
 
     def restore(self, detector: Detector) -> None:
         if self.state is not None:
             detector.networks.load_state_dict(self.state)
 
 
-def _fingerprint(images: Tensor) -> str:
-    """Ten hex digits of the SHA-256 of the pixels: a run is resumed on its own images only."""
+def _fingerprint(images: Tensor | StreamedBatches) -> str:
+    """Ten hex digits of the SHA-256 of the pixels, or of a stream's files: a run is resumed on its own images only."""
+    if not isinstance(images, Tensor):
+        return images.fingerprint
     return hashlib.sha256(images.cpu().contiguous().numpy().tobytes()).hexdigest()[:10]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
+from adlib.data import stream_folder
 from adlib.detectors import make_detector
 from adlib.devices import pick_device, pick_precision
 from adlib.training import Schedule
@@ -37,6 +39,57 @@ def test_early_stopping_goes_back_to_the_best_checkpoint(tiny_split, monkeypatch
     assert detector.history.step == 4
     assert detector.history.best_checkpoint() == 1
     assert detector.networks["generator"].encoder.code.weight.equal(weights[1])
+
+
+def test_a_run_that_stopped_early_is_not_trained_on_when_it_is_called_again(
+    tiny_split, tmp_path, monkeypatch
+):
+    def fit():
+        detector = make_detector(
+            "ganomaly", tiny_split.image_shape, "smoke", steps=9, checkpoints=9, patience=1
+        )
+        errors = iter([0.3, 0.5, 0.1])
+        monkeypatch.setattr(detector, "validation_error", lambda _: next(errors))
+        file = tmp_path / "resume.safetensors"
+        return detector.fit(tiny_split.train, tiny_split.validation, progress="quiet", resume=file)
+
+    first, again = fit(), fit()
+    assert first.history.step == again.history.step == 2
+    images = tiny_split.test.images[:4]
+    assert first.anomaly_score(images).equal(again.anomaly_score(images))
+
+
+def test_batches_are_augmented_on_their_way(tiny_split):
+    def train(augment):
+        detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", steps=3, precision="fp32")
+        return detector.fit(tiny_split.train, augment=augment, progress="quiet").history.losses["contextual"]
+
+    assert train(lambda images, _: images) == train(None)
+    assert train(lambda images, _: images.flip(3)) != train(None)
+    with pytest.raises(TypeError, match="pca learns from all images at once"):
+        make_detector("pca", tiny_split.image_shape).fit(tiny_split.train, augment=lambda images, _: images)
+
+
+def test_a_stream_from_disk_trains_like_images_in_memory(tiny_split, tmp_path):
+    for index, image in enumerate(tiny_split.train.images[:12]):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{index:02}.png")
+
+    def make():
+        return make_detector("ganomaly", (3, 32, 32), "smoke", steps=4, checkpoints=2, batch_size=8)
+
+    def stream(size=32, batch_size=8, seed=0):
+        return stream_folder(tmp_path, size, batch_size, seed=seed, workers=0)
+
+    losses = make().fit(tiny_split.train.images[:12], progress="quiet").history.losses
+    file = tmp_path / "resume.safetensors"
+    assert make().fit(stream(), progress="quiet", resume=file).history.losses == losses
+    assert make().fit(stream(), progress="quiet", resume=file).history.losses == losses
+    with pytest.raises(ValueError, match="stream has batch_size=4, the detector 8"):
+        make().fit(stream(batch_size=4))
+    with pytest.raises(ValueError, match=r"images of \(3, 16, 16\)"):
+        make().fit(stream(size=16))
+    with pytest.raises(TypeError, match="pca learns from all images at once"):
+        make_detector("pca", (3, 32, 32)).fit(stream())
 
 
 def test_patience_without_validation_images_is_refused(tiny_split):

@@ -9,7 +9,7 @@ A set goes through three hands: a source delivers a Collection (images and every
 `make_split` cuts it into a Split (train, validation-normal, sealed test), Batches feeds the training.
 """
 
-from adlib.data.batches import Batches, StreamedBatches, stream_folder
+from adlib.data.batches import Augment, Batches, StreamedBatches, stream_folder
 from adlib.data.catalogue import Entry, catalogue, from_arrays, load
 from adlib.data.collection import Collection
 from adlib.data.images import ImageFileError
@@ -17,6 +17,7 @@ from adlib.data.ranges import to_symmetric, to_uint8, to_unit
 from adlib.data.splits import SealedTest, Split, TrainImages, Truth, ValidationImages, make_split
 
 __all__ = [
+    "Augment",
     "Batches",
     "Collection",
     "Entry",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from adlib import training
-from adlib.data import TrainImages, ValidationImages, to_symmetric, to_uint8
+from adlib.data import Augment, StreamedBatches, TrainImages, ValidationImages, to_symmetric, to_uint8
 from adlib.devices import pick_device
 from adlib.environment import source_hash
 from adlib.errors import unknown_name
@@ -147,9 +147,10 @@ class Detector(ABC):
     # ------------------------------------------------------------------ what a user calls
     def fit(
         self,
-        train: TrainImages | Tensor,
+        train: TrainImages | Tensor | StreamedBatches,
         validation: ValidationImages | None = None,
         *,
+        augment: Augment | None = None,
         progress: str = "auto",
         on_checkpoint: Callable[[Detector, int], None] | None = None,
         resume: str | Path | None = None,
@@ -157,8 +158,10 @@ class Detector(ABC):
         """Train on normal images, then learn thresholds and map scale from validation-normal ones.
 
         Args:
-            train: training images, `split.train` or uint8 (N, C, H, W).
+            train: training images, `split.train` or uint8 (N, C, H, W); or `stream_folder(...)` for sets larger
+                than memory, with this detector's batch size and seed.
             validation: `split.validation`; without it the detector scores but gives no verdicts.
+            augment: changes each training batch: (uint8 (B, C, H, W) on the device, generator) -> the same shape.
             progress: "auto", "notebook", "terminal" or "quiet".
             on_checkpoint: called with (detector, step) at every checkpoint.
             resume: safetensors file to go on from, written as training goes.
@@ -167,23 +170,45 @@ class Detector(ABC):
             The detector itself.
 
         Raises:
-            ValueError: images of another shape. TypeError: images that are not uint8, or validation
-                images that did not come from a split.
+            ValueError: images of another shape, or a stream of another batch size or seed. TypeError: images that
+                are not uint8, validation images that did not come from a split, or a stream for a detector
+                that does not train by steps.
         """
-        images = self._checked(train.images if isinstance(train, TrainImages) else train)
+        images = self._training_images(train, augment)
         held = None if validation is None else self._checked(_validation_only(validation).images)
-        self._fit(images, held, progress=progress, on_checkpoint=on_checkpoint, resume=resume)
+        self._fit(
+            images, held, augment=augment, progress=progress, on_checkpoint=on_checkpoint, resume=resume
+        )
         self.networks.eval()
         if validation is not None:
             self.calibrate(validation)
         return self
 
-    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+    def _training_images(
+        self, train: TrainImages | Tensor | StreamedBatches, augment: Augment | None
+    ) -> Tensor | StreamedBatches:
+        streamed = isinstance(train, StreamedBatches)
+        if (streamed or augment is not None) and not self.optimisers:
+            raise TypeError(
+                f"{self.name} learns from all images at once, not by steps; pass images in memory, such as "
+                "split.train, without augment."
+            )
+        if not streamed:
+            return self._checked(train.images if isinstance(train, TrainImages) else train)
+        if train.image_shape != self.image_shape:
+            raise ValueError(
+                f"the stream gives images of {train.image_shape}; this {self.name} was made for "
+                f"{self.image_shape} (channels, height, width). Make either anew with the other's."
+            )
+        return train
+
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:
         self.history = training.fit(self, images, self.config.schedule(), validation=validation, **how)
 
     def calibrate(self, validation: ValidationImages) -> None:
         """Learn a threshold per score (95th percentile) and the map scale (99.9th) from validation-normal images."""
         seen = self.examine(_validation_only(validation).images)
+        self._usual(seen.scores)
         self.thresholds = {
             name: float(torch.quantile(score.double(), THRESHOLD_QUANTILE))
             for name, score in seen.scores.items()
@@ -209,7 +234,7 @@ class Detector(ABC):
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """(N,) scores by `config.score`; larger means more anomalous. images: uint8 (N, C, H, W)."""
-        return self.examine(images).scores[self.config.score]
+        return self._usual(self.examine(images).scores)
 
     def anomaly_map(self, images: Tensor) -> Tensor:
         """(N, H, W) maps; larger means more anomalous. Show them on one scale, 0 to `map_scale`."""
@@ -282,6 +307,11 @@ class Detector(ABC):
         detector.networks.eval()
         detector.thresholds, detector.map_scale = told["thresholds"], told["map_scale"]
         return detector
+
+    def _usual(self, scores: dict[str, Tensor]) -> Tensor:
+        if self.config.score not in scores:
+            raise unknown_name(f"score of {self.name}", self.config.score, scores)
+        return scores[self.config.score]
 
     def _checked(self, images: Tensor) -> Tensor:
         if not isinstance(images, Tensor) or images.dtype != torch.uint8:

@@ -21,6 +21,7 @@ from adlib.detectors.base import Detector, Examination
 from adlib.errors import unknown_name
 from adlib.models.ganomaly import Discriminator, Generator, initialise_dcgan
 
+SCORES = ("D0", "D1", "D2", "D3")  # GANomaly's own, and Tang et al.'s three residual distances
 COLLAPSED = 1e-5  # a discriminator loss below this re-initialises the discriminator (released code)
 
 
@@ -48,7 +49,7 @@ class Config(base.Config):
     """Settings of GANomaly.
 
     variant: one of VARIANTS. width: channels of the first layer (64 in the papers). latent: length of the code.
-    betas: Adam's decay rates. score: "D0", "D1", "D2" or "D3".
+    betas: Adam's decay rates. score: one of SCORES.
     """
 
     score: str = "D1"
@@ -61,6 +62,8 @@ class Config(base.Config):
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
             raise unknown_name("GANomaly variant", self.variant, VARIANTS)
+        if self.score not in SCORES:
+            raise unknown_name("score of ganomaly", self.score, SCORES)
 
     @classmethod
     def smoke(cls) -> Config:
@@ -143,7 +146,6 @@ class Ganomaly(Detector):
             with self.seeded():
                 self.networks["discriminator"].apply(initialise_dcgan)
             self.optimisers["discriminator"].state.clear()
-            self.restarts = getattr(self, "restarts", 0) + 1
 
     def _examine(self, images: Tensor) -> Examination:
         generated = self.networks["generator"](images)

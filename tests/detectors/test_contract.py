@@ -148,6 +148,14 @@ def test_unknown_names_suggest_the_nearest(tiny_split):
         make_detector("pca", tiny_split.image_shape, device="gpu")
 
 
+def test_a_score_that_does_not_exist_is_refused(tiny_split):
+    with pytest.raises(ValueError, match=r"unknown score of ganomaly 'D9'.*Known: D0, D1, D2, D3"):
+        make_detector("ganomaly", tiny_split.image_shape, score="D9")
+    detector = make_detector("pca", tiny_split.image_shape, "smoke", score="mean_eror")
+    with pytest.raises(ValueError, match="Did you mean 'mean_error'"):
+        detector.fit(tiny_split.train, tiny_split.validation)
+
+
 def test_images_of_another_kind_or_shape_are_refused(fitted, random_images):
     detector = fitted("pca")
     with pytest.raises(TypeError, match="expected a uint8 tensor"):
