@@ -1,8 +1,6 @@
 # Every target sets up what it needs: `tools/environment.py` makes (once per requirements.lock) a virtual
 # environment outside the checkout. To use an interpreter of your own: make test PYTHON=/path/to/python
 SHELL := bash
-.SHELLFLAGS := -eu -o pipefail -c
-.ONESHELL:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 
@@ -20,8 +18,9 @@ python = $(PYTHON)
 else
 python = "$$($(PYTHON3) tools/environment.py)"
 endif
-# Finds the interpreter first, so that a failed set-up ends the recipe with its own message.
-run = python=$(python); "$$python" -m
+# Finds the interpreter first, so that a failed set-up ends the recipe with its own message. One line per recipe:
+# the make of macOS (3.81) gives each line a shell of its own.
+run = python=$(python) && "$$python" -m
 WORKERS ?= 2
 PORT ?= 8000
 
@@ -37,18 +36,12 @@ test: lint ## style, spelling, and the whole test suite, with every chapter in t
 	@export OMP_NUM_THREADS=1; $(run) pytest -n $(WORKERS) --dist loadgroup
 
 lint: ## style and spelling only
-	@python=$(python)
-	"$$python" -m ruff check .
-	"$$python" -m ruff format --check .
-	"$$python" -m codespell_lib
+	@$(run) ruff check . && "$$python" -m ruff format --check . && "$$python" -m codespell_lib
 
 format: ## put code and notebooks into house style
-	@python=$(python)
-	"$$python" -m ruff check --fix .
-	"$$python" -m ruff format .
-	for notebook in notebooks/*.ipynb; do "$$python" -m nbstripout "$$notebook"; done
+	@$(run) ruff check --fix . && "$$python" -m ruff format . && "$$python" -m nbstripout notebooks/*.ipynb
 
-bench: ## speed and memory of what the chapters run, written to _build/benchmarks
+bench: ## speed of what the chapters run, written to _build/benchmarks
 	@$(run) pytest benchmarks -q
 
 serve: book ## build, then show the pages on http://127.0.0.1:8000

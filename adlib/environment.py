@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -72,6 +73,12 @@ def hardware() -> dict[str, str | int]:
     if torch.cuda.is_available():
         found["accelerator"] = torch.cuda.get_device_name(0)
     return found
+
+
+def in_notebook() -> bool:
+    """Whether this code runs in a notebook's kernel (Jupyter, Colab, papermill), not in a terminal or a script."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
 
 
 def _processor() -> str:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from adlib.data import Augment, Batches, StreamedBatches
 from adlib.devices import pick_precision
+from adlib.environment import in_notebook
 from adlib.files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -352,8 +353,7 @@ class _Terminal(_Quiet):
 def _bar(progress: str, steps: int, done: int, title: str) -> _Quiet:
     """The bar that fits where we are: tqdm in a notebook, rich in a terminal, none elsewhere and in CI."""
     if progress == "auto":
-        in_notebook = "ipykernel" in sys.modules and "IPython" in sys.modules
-        terminal = sys.stderr.isatty() and not os.environ.get("CI")
-        progress = "notebook" if in_notebook else "terminal" if terminal else "quiet"
+        terminal = sys.stdout.isatty() and not os.environ.get("CI")  # rich draws on stdout
+        progress = "notebook" if in_notebook() else "terminal" if terminal else "quiet"
     kinds = {"notebook": _Notebook, "terminal": _Terminal, "quiet": _Quiet}
     return kinds[progress](steps, done, title)

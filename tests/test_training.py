@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from adlib import training
 from adlib.data import stream_folder
 from adlib.detectors import make_detector
 from adlib.devices import pick_device, pick_precision
@@ -116,6 +117,22 @@ def test_nonsense_settings_are_refused():
 def test_every_bar_runs(tiny_split, progress, capsys):
     detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", steps=2)
     detector.fit(tiny_split.train, progress=progress)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "terminal", "ci", "kind"),
+    [
+        (True, False, "", "_Notebook"),
+        (False, True, "", "_Terminal"),
+        (False, True, "true", "_Quiet"),
+        (False, False, "", "_Quiet"),
+    ],
+)
+def test_the_bar_fits_where_we_are(notebook, terminal, ci, kind, monkeypatch):
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(training, "in_notebook", lambda: notebook)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    assert type(training._bar("auto", 10, 0, "title")).__name__ == kind
 
 
 def test_an_unknown_bar_is_refused(tiny_split):

@@ -47,7 +47,7 @@ def held(path: Path):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            say("another command is making this environment; waiting for it")
+            say(f"another command holds {path.name}; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -93,7 +93,11 @@ def environment(folder: Path, lock: Path = LOCK) -> Path:
 
 def write_metadata(python: Path) -> None:
     """Write the package's metadata to `_build/env`, where importlib.metadata finds it through PYTHONPATH."""
-    target = ROOT / "_build" / "env"
+    with held(ROOT / "_build" / "env.lock"):
+        _write_metadata(python, ROOT / "_build" / "env")
+
+
+def _write_metadata(python: Path, target: Path) -> None:
     source = (ROOT / "pyproject.toml").read_bytes()
     stamp = target / STAMP
     digest = hashlib.sha256(source).hexdigest()

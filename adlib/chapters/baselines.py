@@ -147,7 +147,7 @@ def update(root: Path, record: Mapping[str, Any], reason: str) -> list[str]:
 
 
 def _tolerance(old: Mapping[str, Any] | None, found: Mapping[str, Any]) -> float:
-    """Width of a new band: as before, else what the chapter asked for, else a twentieth or a tenth."""
+    """Width of a new band: as before, else what the chapter asked for, else the larger of 0.05 and a tenth."""
     if old:
         low, high = band(old)
         return (high - low) / 2

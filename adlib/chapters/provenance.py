@@ -36,7 +36,7 @@ def report(name: str, value: SupportsFloat, *, tolerance: float | None = None) -
         )
     if tolerance is not None and not tolerance >= 0:
         raise ValueError(f"tolerance of metric {name!r} is {tolerance}; expected a number >= 0.")
-    if not _in_kernel():
+    if not environment.in_notebook():
         return
     from IPython.display import display
 
@@ -89,12 +89,3 @@ def provenance() -> dict[str, Any]:
         "versions": environment.versions(),
         "hardware": environment.hardware(),
     }
-
-
-def _in_kernel() -> bool:
-    """Whether this code runs in a notebook's kernel."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return getattr(get_ipython(), "kernel", None) is not None

@@ -124,10 +124,15 @@ def checked_parameters(declared: Mapping[str, Any], profile: str, given: Mapping
     papermill itself only warns about a name that the notebook does not declare, and goes on with the default.
 
     Raises:
-        ValueError: unknown profile, undeclared name, or a value of another type than the default.
+        ValueError: unknown profile, or two; undeclared name, or a value of another type than the default.
     """
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
+    if given.get("profile", profile) != profile:
+        raise ValueError(
+            f"parameter 'profile' is {given['profile']!r}, but the run's profile is {profile!r}; "
+            f"use --profile {given['profile']} instead."
+        )
     wanted = {**given, "profile": profile}
     for name, value in wanted.items():
         if name not in declared:
@@ -180,6 +185,8 @@ def run_chapter(
     if not force and (record := _finished(executed, record_path, key)):
         return record
     with one_at_a_time(workspace):
+        if not force and (record := _finished(executed, record_path, key)):  # by the command we waited for
+            return record
         record_path.unlink(missing_ok=True)
         started = datetime.datetime.now(datetime.UTC)
         clock = time.perf_counter()

@@ -53,7 +53,7 @@ def _importable(module: str) -> bool:
     return find_spec(module) is not None
 
 
-IN_WHEEL = "Comes with the installation."
+IN_WHEEL = "Comes with the installation; if it is missing, install adlib-book again with its dependencies."
 NO_TERMS = "none stated by the publishers"
 
 

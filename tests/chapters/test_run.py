@@ -91,6 +91,7 @@ def test_a_full_disk_leaves_no_record(workspace, monkeypatch):
         ("smok", {}, "unknown profile 'smok'. Did you mean 'smoke'"),
         ("smoke", {"seed": "one"}, r"parameter 'seed' is 'one' \(str\); expected int"),
         ("smoke", {"seed": True}, r"expected int"),
+        ("smoke", {"profile": "book"}, "use --profile book instead"),
     ],
 )
 def test_what_the_notebook_does_not_declare_is_refused(workspace, profile, given, message):
