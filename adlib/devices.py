@@ -8,6 +8,10 @@ import time
 import torch
 from torch import nn
 
+from adlib.errors import unknown_name
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
     """The device to compute on.
@@ -48,8 +52,8 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype | None:
     Raises:
         ValueError: another name.
     """
-    if precision not in ("auto", "fp32", "bf16"):
-        raise ValueError(f"unknown precision {precision!r}: use 'auto', 'fp32' or 'bf16'.")
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
     if precision == "fp32" or device.type == "meta":
         return None
     if precision == "bf16":

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from adlib.data import Augment, Batches, StreamedBatches
-from adlib.devices import pick_precision
+from adlib.devices import PRECISIONS, pick_precision
 from adlib.environment import in_notebook
+from adlib.errors import unknown_name
 from adlib.files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Schedule:
         for name in ("steps", "batch_size", "checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be 1 or more.")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience is {self.patience}; expected 1 or more checkpoints, or None.")
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
 
     def checkpoint_steps(self) -> set[int]:
         """Steps after which the validation error is measured."""

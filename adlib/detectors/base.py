@@ -68,6 +68,9 @@ class Detector(ABC):
         seed: fixes initialisation, batch order and every random draw in training.
         device: "auto" takes CUDA, then MPS, then the CPU.
 
+    Raises:
+        ValueError: a shape, seed or setting that no detector can work with.
+
     A subclass builds `networks` and `optimisers`, takes one step in `training_step` and looks at images in
     `_examine`; everything else stands here.
     """
@@ -82,6 +85,14 @@ class Detector(ABC):
         seed: int = 0,
         device: str | torch.device = "auto",
     ):
+        if len(image_shape) != 3 or image_shape[0] not in (1, 3) or min(image_shape) < 1:
+            raise ValueError(
+                f"image_shape is {tuple(image_shape)}; expected (channels, height, width) with 1 (grey) or 3 (RGB) "
+                "channels: pass split.image_shape."
+            )
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; expected 0 or a positive whole number.")
+        config.schedule()  # refuses settings that cannot be trained with, before anything is built
         self.image_shape = tuple(image_shape)
         self.config = config
         self.seed = seed

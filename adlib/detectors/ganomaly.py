@@ -62,6 +62,9 @@ class Config(base.Config):
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
             raise unknown_name("GANomaly variant", self.variant, VARIANTS)
+        for name in ("width", "latent"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more.")
         if self.score not in SCORES:
             raise unknown_name("score of ganomaly", self.score, SCORES)
 

@@ -148,6 +148,23 @@ def test_unknown_names_suggest_the_nearest(tiny_split):
         make_detector("pca", tiny_split.image_shape, device="gpu")
 
 
+@pytest.mark.parametrize(
+    ("shape", "settings", "message"),
+    [
+        ((32, 32), {}, r"image_shape is \(32, 32\); expected \(channels, height, width\)"),
+        ((32, 32, 3), {}, "pass split.image_shape"),
+        ((3, 32, 32), {"seed": -1}, "seed is -1"),
+        ((3, 32, 32), {"steps": 0}, "steps is 0"),
+        ((3, 32, 32), {"patience": 0}, "patience is 0"),
+        ((3, 32, 32), {"precision": "fp23"}, "Did you mean 'fp32'"),
+        ((3, 32, 32), {"width": 0}, "width is 0"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_anything_is_built(shape, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_detector("ganomaly", shape, "smoke", **settings)
+
+
 def test_a_score_that_does_not_exist_is_refused(tiny_split):
     with pytest.raises(ValueError, match=r"unknown score of ganomaly 'D9'.*Known: D0, D1, D2, D3"):
         make_detector("ganomaly", tiny_split.image_shape, score="D9")
