@@ -38,7 +38,7 @@ class Config(base.Config):
     """
 
     score: str = "D"
-    steps: int = 400
+    steps: int = 800
     batch_size: int = 16  # section 4.1
     gamma: float = 0.5
     k_rate: float = 0.001  # section 3.4

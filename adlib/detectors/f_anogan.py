@@ -36,7 +36,7 @@ class Config(base.Config):
     """
 
     score: str = "A"
-    steps: int = 900
+    steps: int = 1500
     precision: str = "fp32"
     encoder_share: float = 1 / 3
     critic_steps: int = 5
