@@ -16,6 +16,7 @@ from rich.console import Console
 from adlib import results
 from adlib.data import load
 from adlib.detectors import make_detector
+from adlib.environment import git_commit
 from adlib.errors import unknown_name
 from adlib.experiment import identify, run_experiment
 
@@ -140,10 +141,16 @@ def run_plan(name: str, shard: str = "0/1", device: str = "auto") -> int:
         How many tasks were run.
 
     Raises:
-        ValueError: an unknown plan, or a shard that is not of the form k/n with 0 <= k < n.
+        ValueError: an unknown plan, a shard that is not of the form k/n with 0 <= k < n, or code that is not
+            committed.
     """
     if name not in PLANS:
         raise unknown_name("plan", name, PLANS)
+    if git_commit().endswith("+dirty"):
+        raise ValueError(
+            "the package has changes that are not committed: a record must name code that can be checked out. "
+            "Commit first, or call adlib.sweep.sweep with a ledger of your own."
+        )
     number, _, count = shard.partition("/")
     if not (number.isdigit() and count.isdigit() and int(number) < int(count)):
         raise ValueError(f"shard is {shard!r}; expected k/n with 0 <= k < n, for instance 0/2.")

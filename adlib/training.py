@@ -6,21 +6,22 @@ checkpoints chosen on normal images only, early stopping, saving and going on wh
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adlib.data import Augment, Batches, StreamedBatches
-from adlib.devices import PRECISIONS, pick_precision
+from adlib.devices import COMPILATIONS, PRECISIONS, pick_compilation, pick_precision
 from adlib.environment import in_notebook
 from adlib.errors import unknown_name
 from adlib.files import read_tensors, write_tensors
@@ -41,6 +42,7 @@ class Schedule:
     patience: stop when the validation error has not fallen for so many checkpoints, and go back to the
         best one; None trains to the end and keeps the end.
     precision: "fp32", "bf16" or "auto" (bf16 where a probe finds it clearly faster).
+    compile: "on", "off" or "auto" (torch.compile for long runs where a probe finds it faster).
     """
 
     steps: int
@@ -48,6 +50,7 @@ class Schedule:
     checkpoints: int = 8
     patience: int | None = None
     precision: str = "auto"
+    compile: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "checkpoints"):
@@ -57,6 +60,8 @@ class Schedule:
             raise ValueError(f"patience is {self.patience}; expected 1 or more checkpoints, or None.")
         if self.precision not in PRECISIONS:
             raise unknown_name("precision", self.precision, PRECISIONS)
+        if self.compile not in COMPILATIONS:
+            raise unknown_name("compilation", self.compile, COMPILATIONS)
 
     def checkpoint_steps(self) -> set[int]:
         """Steps after which the validation error is measured."""
@@ -77,6 +82,7 @@ class History:
     seconds: float = 0.0
     step: int = 0
     precision: str = "fp32"
+    compiled: bool = False
     resumed: int = 0
 
     def add(self, losses: dict[str, float]) -> None:
@@ -134,7 +140,11 @@ def fit(
     if resume is not None and Path(resume).is_file():
         history = _restore(detector, batches, best, identity, resume)
     stop = best.exhausted(history)
-    with _bar(progress, schedule.steps, history.step, detector.name) as bar:
+    history.compiled = pick_compilation(schedule.compile, detector.device, schedule.steps)
+    with (
+        _compiled(detector.networks, history.compiled),
+        _bar(progress, schedule.steps, history.step, detector.name) as bar,
+    ):
         while history.step < schedule.steps and not stop:
             start = time.perf_counter()
             losses = _step(detector, next(batches), dtype)
@@ -151,6 +161,23 @@ def fit(
     best.restore(detector)
     detector.networks.eval()
     return history
+
+
+@contextlib.contextmanager
+def _compiled(networks: nn.ModuleDict, wanted: bool) -> Iterator[None]:
+    """The networks compiled in place, and plain again afterwards: scoring sees batches of every size."""
+    if not wanted:
+        yield
+        return
+    for network in networks.values():
+        network.compile()
+    try:
+        # Two losses walk back through one graph: its buffers must survive the first walk.
+        with torch._functorch.config.patch(donated_buffer=False):
+            yield
+    finally:
+        for network in networks.values():
+            network._compiled_call_impl = None
 
 
 def _batches(

@@ -87,6 +87,10 @@ def test_plans_are_named_and_shards_share_them_out(monkeypatch, tmp_path):
     tasks = list(grid(detector=["pca"], dataset=["texture/wood"], size=[32], seed=[0, 1, 2]))
     monkeypatch.setitem(PLANS, "tiny", lambda: tasks)
     monkeypatch.setattr(results, "ledger_folder", lambda: tmp_path)
+    monkeypatch.setattr("adlib.sweep.git_commit", lambda: "0123456789ab+dirty")
+    with pytest.raises(ValueError, match="not committed"):
+        run_plan("tiny")
+    monkeypatch.setattr("adlib.sweep.git_commit", lambda: "0123456789ab")
     assert run_plan("tiny", "0/2") == 2
     assert run_plan("tiny", "1/2") == 1
     assert sorted(results.load("tiny")["seed"]) == [0, 1, 2]

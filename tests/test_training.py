@@ -8,7 +8,7 @@ from PIL import Image
 from adlib import training
 from adlib.data import stream_folder
 from adlib.detectors import make_detector
-from adlib.devices import pick_device, pick_precision
+from adlib.devices import pick_compilation, pick_device, pick_precision
 from adlib.training import Schedule
 
 
@@ -138,3 +138,28 @@ def test_the_bar_fits_where_we_are(notebook, terminal, ci, kind, monkeypatch):
 def test_an_unknown_bar_is_refused(tiny_split):
     with pytest.raises(ValueError, match="unknown progress 'loud'"):
         make_detector("ganomaly", tiny_split.image_shape, "smoke").fit(tiny_split.train, progress="loud")
+
+
+def test_compiling_is_refused_to_short_runs_and_asked_of_a_probe_for_long_ones(monkeypatch):
+    cpu = pick_device("cpu")
+    monkeypatch.setattr(
+        "adlib.devices._compile_gain", lambda _: pytest.fail("a short run must not be probed")
+    )
+    assert pick_compilation("auto", cpu, steps=1000) is False
+    assert pick_compilation("on", cpu, steps=1) is True
+    for gain, answer in ((1.3, True), (1.0, False)):
+        monkeypatch.setattr("adlib.devices._compile_gain", lambda _, gain=gain: gain)
+        assert pick_compilation("auto", cpu, steps=20_000) is answer
+    assert pick_compilation("off", cpu, steps=20_000) is False
+    assert pick_compilation("on", pick_device("meta"), steps=1) is False
+    with pytest.raises(ValueError, match="unknown compilation 'yes'"):
+        pick_compilation("yes", cpu, steps=1)
+
+
+def test_networks_are_compiled_while_training_and_plain_afterwards(tiny_split, monkeypatch):
+    calls = []
+    monkeypatch.setattr("torch.nn.Module.compile", lambda self: calls.append(type(self).__name__))
+    history = _fit(tiny_split, steps=2, compile="on").history
+    assert history.compiled
+    assert calls == ["Generator", "Discriminator"]
+    assert not _fit(tiny_split, steps=2).history.compiled

@@ -43,7 +43,7 @@ class Examination(NamedTuple):
 class Config:
     """Settings that every detector has; each detector adds its own and fills the three profiles.
 
-    steps, batch_size, checkpoints, patience, precision: see `adlib.training.Schedule`.
+    steps, batch_size, checkpoints, patience, precision, compile: see `adlib.training.Schedule`.
     score: name of the score that `anomaly_score` and `predict` use.
     """
 
@@ -53,10 +53,11 @@ class Config:
     checkpoints: int = 8
     patience: int | None = None
     precision: str = "auto"
+    compile: str = "auto"
 
     def schedule(self) -> Schedule:
         """The part of the settings that the training loop reads."""
-        return Schedule(self.steps, self.batch_size, self.checkpoints, self.patience, self.precision)
+        return Schedule(**{field.name: getattr(self, field.name) for field in fields(Schedule)})
 
 
 class Detector(ABC):
@@ -139,8 +140,8 @@ class Detector(ABC):
     def seeded(self) -> Iterator[None]:
         """Global random state seeded from this detector's own generator, and put back afterwards."""
         seed = int(torch.randint(2**62, (), generator=self.generator))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)  # of the processor and of every card
             yield
 
     def adam(

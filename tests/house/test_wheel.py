@@ -22,12 +22,11 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
         yield archive
 
 
-def test_it_holds_the_package_the_ledger_and_the_baselines(wheel):
+def test_it_holds_the_package_and_the_ledger(wheel):
     names = set(wheel.namelist())
     assert {"adlib/__init__.py", "adlib/cli.py"} <= names
     for folder, pattern, inside in [
         ("results", "*.jsonl", "_results"),
-        ("baselines", "*.json", "_baselines"),
     ]:
         expected = {f"adlib/{inside}/{path.name}" for path in (ROOT / folder).glob(pattern)}
         assert expected <= names
