@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from adlib import losses, scores
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
+from adlib.detectors.shapes import square_side
 from adlib.errors import unknown_name
 from adlib.models.ganomaly import Discriminator, Generator, initialise_dcgan
 
@@ -94,13 +95,9 @@ class Ganomaly(Detector):
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
-        channels, height, width = self.image_shape
-        if height != width:
-            raise ValueError(
-                f"images are {height} x {width}; GANomaly needs square ones: load(..., size={height})."
-            )
-        generator = Generator(height, channels, self.config.latent, self.config.width)
-        discriminator = Discriminator(height, channels, self.config.width)
+        size, channels = square_side(self.image_shape, "GANomaly"), self.image_shape[0]
+        generator = Generator(size, channels, self.config.latent, self.config.width)
+        discriminator = Discriminator(size, channels, self.config.width)
         return {
             "generator": generator.apply(initialise_dcgan),
             "discriminator": discriminator.apply(initialise_dcgan),
