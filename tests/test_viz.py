@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from adlib import metrics, viz
+from adlib.viz.runs import _label_ends
+from adlib.viz.style import MAP_COLOURS, REFERENCE, STYLE
 
 RANDOM = np.random.default_rng(0)
 KINDS = ["good", "good", "crack", "inactive_area"]
@@ -57,6 +59,7 @@ def every_figure(images, judged):
     labels, scores = judged
     runs = pd.DataFrame({"dataset": ["a", "a"], "contamination": [0, 0.03], "auroc": [0.7, 0.6]})
     leaks = pd.DataFrame({"leak": ["best epoch"] * 2, "metric": ["AUROC"] * 2, "delta": [0.05, 0.03]})
+    yield viz.image_gallery(images, title="four")
     yield viz.reconstruction_grid(images, images, KINDS)
     yield viz.anomaly_map_grid(images, torch.rand(4, 16, 16), 0.5)
     yield viz.score_histograms({"D1": scores}, labels)
@@ -91,8 +94,8 @@ def test_a_second_stamp_replaces_the_first(judged):
 
 def test_style_is_a_context():
     with viz.use_style():
-        assert matplotlib.rcParams["figure.dpi"] == viz.STYLE["figure.dpi"]
-    assert matplotlib.rcParams["figure.dpi"] != viz.STYLE["figure.dpi"]
+        assert matplotlib.rcParams["figure.dpi"] == STYLE["figure.dpi"]
+    assert matplotlib.rcParams["figure.dpi"] != STYLE["figure.dpi"]
 
 
 # --- images and maps ---
@@ -103,20 +106,20 @@ def test_reconstruction_grid_names_its_rows_and_shares_the_scale_of_differences(
     again[2] = again[2] // 2
     figure = viz.reconstruction_grid(images, again, KINDS, scores=[0.1, 0.2, 0.3, 0.4])
     largest = (images.int() - again.int()).abs().max().item()
-    assert image_scales(figure, viz.MAP_COLOURS) == {(0.0, largest)}
+    assert image_scales(figure, MAP_COLOURS) == {(0.0, largest)}
     assert image_scales(figure, "gray") == {(0.0, 255.0)}
     for word in ("image", "reconstruction", "difference", "crack\n0.300", "inactive\narea"):
         assert word in words(figure)
 
 
 def test_identical_reconstructions_have_a_scale_too(images):
-    assert image_scales(viz.reconstruction_grid(images, images), viz.MAP_COLOURS) == {(0.0, 1.0)}
+    assert image_scales(viz.reconstruction_grid(images, images), MAP_COLOURS) == {(0.0, 1.0)}
 
 
 def test_anomaly_maps_share_the_given_scale_whatever_they_hold(images):
     maps = torch.rand(4, 16, 16) * torch.tensor([0.1, 1, 10, 100])[:, None, None]
     figure = viz.anomaly_map_grid(images, maps, scale=0.5, kinds=KINDS)
-    assert image_scales(figure, viz.MAP_COLOURS) == {(0.0, 0.5)}
+    assert image_scales(figure, MAP_COLOURS) == {(0.0, 0.5)}
     assert "0.500" in words(figure)
 
 
@@ -183,7 +186,7 @@ def test_roc_figure_names_curves_by_auroc_and_greys_pca(judged):
     assert "chance" in texts
     assert "1.000" in texts
     named = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
-    assert named["PCA"] == viz.REFERENCE
+    assert named["PCA"] == REFERENCE
 
 
 # --- training ---
@@ -271,7 +274,7 @@ def test_frames_without_the_columns_or_the_rows_are_refused(runs):
 def test_names_at_line_ends_never_overlap():
     figure, axis = plt.subplots()
     axis.set_ylim(0, 1)
-    viz._label_ends(axis, 0, {"a": (0.5, "k"), "b": (0.5, "k"), "c": (0.51, "k")}, gap=0.1)
+    _label_ends(axis, 0, {"a": (0.5, "k"), "b": (0.5, "k"), "c": (0.51, "k")}, gap=0.1)
     heights = sorted(t.xy[1] for t in axis.texts)
     plt.close(figure)
     assert np.diff(heights).min() >= 0.1 - 1e-9

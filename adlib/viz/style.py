@@ -1,0 +1,70 @@
+"""The look of the book: palette, matplotlib settings, and the stamp below every figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+NORMAL, ANOMALOUS = "#0072B2", "#D55E00"
+REFERENCE, INK, FAINT = "#767676", "#222222", "#D9D9D9"
+RIGHT, WRONG = "#DCEBF5", "#FBE3D5"  # grounds of right and wrong verdicts
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+OUTLINE = "#00E5FF"  # of a mask: legible on grey images and on every colour of the map scale
+MAP_COLOURS = "inferno"
+STAMP_HEIGHT = 0.24  # inches kept free at the foot of every figure, see `stamp`
+
+STYLE = {
+    "figure.dpi": 144,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#8C8C8C",
+    "xtick.color": "#4D4D4D",
+    "ytick.color": "#4D4D4D",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": "#E6E6E6",
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "image.interpolation": "nearest",
+}
+
+
+def use_style() -> Any:
+    """The style of the book as a context, for a figure drawn by hand: `with use_style(): ...`.
+
+    Returns:
+        A context manager that sets matplotlib's parameters and restores them at its end.
+    """
+    return plt.rc_context(STYLE)
+
+
+def stamp(figure: Figure, text: str) -> Figure:
+    """Write where a figure comes from in small grey letters at its foot.
+
+    Args:
+        figure: a figure of this module; a stamp already there is replaced.
+        text: one line, for instance "elpv/mono · ganomaly · seed 0 · adlib 1a2b3c".
+
+    Returns:
+        The same figure.
+    """
+    for old in [t for t in figure.texts if t.get_gid() == "stamp"]:
+        old.remove()
+    foot = 0.05 / figure.get_figheight()
+    figure.text(0.995, foot, text, ha="right", va="bottom", fontsize=7.5, color=REFERENCE, gid="stamp")
+    return figure
