@@ -154,5 +154,3 @@ class Discriminator(nn.Module):
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable values; running statistics of BatchNorm do not count."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
