@@ -78,8 +78,9 @@ def chapter1_gap() -> list[Task]:
     objects = ("mvtec/bottle", "mvtec/transistor", "mvtec/pill")
     common = {"detector": ["ganomaly"], "reserve": [0.09]}
     usual = grid(seed=[0, 1, 2], dataset=objects, changes=[{"checkpoints": 16}], **common)
-    larger = grid(seed=[0], changes=[{"steps": 4000}, {"width": 64}], dataset=objects[:2], **common)
-    return [*usual, *larger]
+    longer = grid(seed=[0, 1, 2], changes=[{"steps": 4000}], dataset=objects[:2], **common)
+    wider = grid(seed=[0], changes=[{"width": 64}], dataset=objects[:2], **common)
+    return [*usual, *longer, *wider]
 
 
 PLANS = {"chapter1": chapter1, "chapter1_gap": chapter1_gap}
