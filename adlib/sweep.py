@@ -83,7 +83,13 @@ def chapter1_gap() -> list[Task]:
     return [*usual, *longer, *wider]
 
 
-PLANS = {"chapter1": chapter1, "chapter1_gap": chapter1_gap}
+def chapter2() -> list[Task]:
+    """The comparison behind the chapter on DAGAN, on whole test sets, one seed after the other."""
+    detectors = ["pca", "mean_intensity", "unet", "dagan", "skip_ganomaly", "ganomaly"]
+    return list(grid(seed=[0, 1, 2], dataset=[*SURFACES, "texture/glass"], detector=detectors))
+
+
+PLANS = {"chapter1": chapter1, "chapter1_gap": chapter1_gap, "chapter2": chapter2}
 
 
 def sweep(
