@@ -69,7 +69,8 @@ def reconstruction_grid(
         )
     difference = np.abs(pictures.astype(float) - again.astype(float))
     difference = difference.mean(axis=3) if difference.ndim == 4 else difference
-    scale = float(difference.max() or 1.0)
+    # Not the largest: one bright pixel would leave all other differences in the dark.
+    scale = float(np.percentile(difference, 99.5) or difference.max() or 1.0)
     figure, axes = _image_axes(
         len(pictures), ["image", "reconstruction", "difference"], _headers(kinds, scores)
     )

@@ -282,9 +282,14 @@ def _label_ends(axis: Axes, x: float, ends: Mapping[str, tuple[float, str]], gap
     """Name lines at their right ends, moved apart where names would overlap (gap: share of the axis)."""
     low, high = axis.get_ylim()
     heights = {text: (y - low) / (high - low) for text, (y, _) in ends.items()}
-    place = -1.0
-    for text in sorted(heights, key=heights.get):
-        place = max(heights[text], place + gap)
+    names, places = sorted(heights, key=heights.get), []
+    for text in names:
+        places.append(max(heights[text], places[-1] + gap) if places else heights[text])
+    top = 1 - gap / 2
+    for number in reversed(range(len(places))):  # names that would stand above the axis move down again
+        places[number] = min(places[number], top)
+        top = places[number] - gap
+    for text, place in zip(names, places):
         axis.annotate(
             text, (x, place), xycoords=("data", "axes fraction"), xytext=(10, 0), textcoords="offset points",
             color=ends[text][1], va="center", fontsize=9.5, fontweight="bold", annotation_clip=False,
