@@ -66,13 +66,19 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype | None:
 def _bf16_gain(device: torch.device) -> float:
     """How many times faster a convolutional step is in bf16 than in float32 on this device.
 
-    Taken in turns, and the best of each: another program on the machine must not decide for us.
+    On one thread, in turns, and the best of each: another program on the machine must not decide for us, and
+    threads that wait for each other beside a busy neighbour measure the neighbour.
     """
     if device.type not in ("cpu", "cuda"):
         return 0.0
     network, images = _small_network(device)
-    turns = [(_step_seconds(network, images, None, 2), _step_seconds(network, images, torch.bfloat16, 2))
-             for _ in range(4)]  # fmt: skip
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        turns = [(_step_seconds(network, images, None, 2), _step_seconds(network, images, torch.bfloat16, 2))
+                 for _ in range(4)]  # fmt: skip
+    finally:
+        torch.set_num_threads(threads)
     plain, half = (min(times) for times in zip(*turns))
     return plain / half
 
