@@ -51,7 +51,9 @@ def test_sides_that_never_reach_four_are_refused_with_a_remedy(size):
 def test_initialisation_reaches_every_layer():
     network = Generator(32, 3, width=32).apply(initialise_dcgan)
     weights = torch.cat([p.detach().flatten() for n, p in network.named_parameters() if p.ndim == 4])
-    gains = torch.cat([p.detach() for n, p in network.named_parameters() if p.ndim == 1 and n.endswith("weight")])
+    gains = torch.cat(
+        [p.detach() for n, p in network.named_parameters() if p.ndim == 1 and n.endswith("weight")]
+    )
     assert abs(float(weights.std()) - 0.02) < 0.001
     assert abs(float(gains.mean()) - 1) < 0.01
     assert abs(float(gains.std()) - 0.02) < 0.01
