@@ -16,18 +16,26 @@ export OMP_WAIT_POLICY := passive
 ifdef PYTHON
 python = $(PYTHON)
 else
-python = "$$($(PYTHON3) tools/environment.py)"
+python = "$$($(PYTHON3) tools/environment.py $(VERSIONS))"
 endif
 # Finds the interpreter first, so that a failed set-up ends the recipe with its own message. One line per recipe:
 # the make of macOS (3.81) gives each line a shell of its own.
 run = python=$(python) && "$$python" -m
 WORKERS ?= 2
 PORT ?= 8000
+# locked, or the oldest or newest versions that pyproject.toml allows (an environment of its own for each)
+VERSIONS ?= locked
+# What a night executes: chapters by name, or else a tier
+CHAPTERS ?=
+TIER ?= nightly
+# GitHub reads the chapters from here; elsewhere they are printed
+GITHUB_OUTPUT ?= /dev/stdout
 
-.PHONY: help book test lint format bench serve nightly lock clean
+.PHONY: help book smoke test lint format bench serve nightly keephistory lock wheel clean \
+	colab links workflows matrix fetchhistory publishhistory issues
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 book: ## execute the chapters (book profile) and build the pages into _build/html
 	@$(run) adlib.cli site build
@@ -47,8 +55,39 @@ bench: ## speed of what the chapters run, written to _build/benchmarks
 serve: book ## build, then show the pages on http://127.0.0.1:8000
 	@$(run) adlib.cli site serve --port $(PORT)
 
-nightly: ## execute every chapter in the book profile and hold its numbers against baselines/
-	@$(run) adlib.cli chapters run --all --profile book --force
+smoke: ## the same in the smoke profile: seconds per chapter, into _build/html-smoke
+	@$(run) adlib.cli site build --profile smoke
+
+nightly: ## execute every chapter afresh (book profile), hold it against baselines/ and its history, report
+	@$(run) adlib.cli nightly --tier $(TIER) $(CHAPTERS)
+
+keephistory: ## copy this machine's nights into history/, to be committed
+	@$(run) adlib.cli history keep
+
+colab: ## run every notebook alone, as Colab would: its packages there, ours installed by the first cell
+	@export ADLIB_COLAB=all; $(run) pytest tests/colab -q
+
+links: ## ask every link of the pages that were built last
+	@python=$(python) && "$$python" -c "from jupyter_book.cli.main import main; main()" \
+		build _build/stage --builder linkcheck --path-output _build/links
+
+workflows: ## check .github/workflows with actionlint
+	@$(run) tools.workflows
+
+matrix: ## the chapters of a night as JSON, for GitHub's matrix
+	@$(run) adlib.cli chapters list --tier $(TIER) --json | sed 's/^/chapters=/' >> $(GITHUB_OUTPUT)
+
+fetchhistory: ## the history from its branch into _build/history
+	@$(run) tools.data_branch fetch
+
+publishhistory: ## this night's lines onto the history's branch
+	@$(run) tools.data_branch publish
+
+issues: ## open an issue for each failing chapter, close it when it heals
+	@$(run) tools.issues
+
+wheel: ## the package as a wheel, into _build/dist
+	@$(run) hatchling build -t wheel -d _build/dist
 
 lock: ## write requirements.lock anew from the floors in pyproject.toml
 	@$(PYTHON3) tools/lock.py

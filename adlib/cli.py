@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +12,15 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 data = typer.Typer(help="Data sets.", no_args_is_help=True)
 chapters = typer.Typer(help="The executable chapters.", no_args_is_help=True)
 baselines = typer.Typer(help="The numbers that runs are held against.", no_args_is_help=True)
+history = typer.Typer(help="What the chapters' numbers were, night after night.", no_args_is_help=True)
 site = typer.Typer(help="The pages of the book.", no_args_is_help=True)
-for name, group in {"data": data, "chapters": chapters, "baselines": baselines, "site": site}.items():
+for name, group in {
+    "data": data,
+    "chapters": chapters,
+    "baselines": baselines,
+    "history": history,
+    "site": site,
+}.items():
     app.add_typer(group, name=name)
 
 Profile = Annotated[str, typer.Option(help="smoke, book or paper")]
@@ -39,12 +47,18 @@ def data_list() -> None:
 
 
 @chapters.command("list")
-def chapters_list() -> None:
+def chapters_list(
+    tier: Annotated[
+        str, typer.Option(help="nightly, weekly (with the nightly ones) or manual (all)")
+    ] = "manual",
+    as_json: Annotated[bool, typer.Option("--json", help="as one line of JSON")] = False,
+) -> None:
     """The chapters, in reading order."""
+    from .chapters.nightly import chapters_of
     from .chapters.run import Workspace
 
-    for name in Workspace.here().chapters():
-        typer.echo(name)
+    names = chapters_of(Workspace.here(), tier)
+    typer.echo(json.dumps(names) if as_json else "\n".join(names))
 
 
 @chapters.command("run")
@@ -78,24 +92,79 @@ def baselines_update(
     name: Annotated[str, typer.Argument(help="chapter")],
     reason: Annotated[str, typer.Option(help="why the numbers are right now; kept in the file")],
     profile: Profile = "book",
+    inside: Annotated[
+        bool, typer.Option("--inside", help="also numbers that moved inside their bands")
+    ] = False,
 ) -> None:
-    """Write the numbers of the chapter's run as its baselines, showing old and new."""
+    """Write the numbers of the chapter's run as its baselines, showing old, new, reason and record."""
     from .chapters.commands import update_baselines
 
-    for line in update_baselines(name, profile, reason):
+    for line in update_baselines(name, profile, reason, inside=inside):
         typer.echo(line)
+
+
+@baselines.command("bands")
+def baselines_bands(
+    name: Annotated[str, typer.Argument(help="chapter")],
+    reason: Annotated[str, typer.Option(help="why the bands change; kept in the file")],
+    seed: Annotated[list[int], typer.Option("--seed", help="three or more: --seed 1 --seed 2 --seed 3")],
+    profile: Profile = "book",
+) -> None:
+    """Make the chapter's bands as wide as its runs with these seeds scatter."""
+    from .chapters.commands import update_bands
+
+    for line in update_bands(name, profile, seed, reason):
+        typer.echo(line)
+
+
+@app.command("nightly")
+def run_nightly(
+    names: Annotated[list[str] | None, typer.Argument(help="chapters; by default those of the tier")] = None,
+    tier: Annotated[
+        str, typer.Option(help="nightly, weekly (with the nightly ones) or manual (all)")
+    ] = "nightly",
+    profile: Profile = "book",
+    fresh: Annotated[bool, typer.Option("--fresh", help="do not go on with an interrupted night")] = False,
+) -> None:
+    """Execute chapters afresh, hold them against baselines and history, write a report and append to the history.
+
+    Ends with 0 if all is well, 1 if a number has left its band or drifts, 3 if a chapter failed, 4 if the machine
+    did. A night that was interrupted goes on.
+    """
+    from .chapters.nightly import nightly
+
+    _end(nightly(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo).exit_code)
+
+
+@history.command("keep")
+def history_keep(
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="history files; by default this machine's")
+    ] = None,
+    profile: Profile = "book",
+) -> None:
+    """Copy nights into history/ of the checkout, to be committed."""
+    from .chapters.history import keep
+    from .chapters.run import Workspace
+
+    typer.echo(f"{keep(Workspace.here(), profile, sources or ())} runs added to history/{profile}.jsonl")
 
 
 @app.command("sweep")
 def run_sweep(
-    plan: Annotated[str, typer.Argument(help="a plan of adlib.sweep.PLANS, e.g. chapter1")],
+    plan: Annotated[str, typer.Argument(help="a plan of adlib.plans.PLANS, e.g. chapter1")],
     shard: Annotated[str, typer.Option(help="k/n: every n-th run beginning with number k, k from 0")] = "0/1",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    scheduler: Annotated[
+        str | None, typer.Option(help="a Dask scheduler's address, e.g. tcp://host:8786")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="processes to start on this machine; 0 needs no Dask")] = 0,
 ) -> None:
     """Run the experiments behind a chapter's tables that the ledger does not hold yet."""
     from .sweep import run_plan
 
-    typer.echo(f"{run_plan(plan, shard, device)} runs added to the ledger")
+    added = run_plan(plan, shard, device, scheduler=scheduler, workers=workers)
+    typer.echo(f"{added} runs added to the ledger")
 
 
 @site.command("build")
@@ -104,6 +173,14 @@ def site_build(profile: Profile = "book") -> None:
     from .chapters.commands import build
 
     _finish(build(profile))
+
+
+@site.command("pdf")
+def site_pdf(profile: Profile = "book") -> None:
+    """Print the built pages as one PDF, _build/html.pdf."""
+    from .chapters.browser import print_book
+
+    typer.echo(print_book("html" if profile == "book" else f"html-{profile}"))
 
 
 @site.command("serve")
@@ -138,8 +215,12 @@ def _parameters(pairs: list[str] | None) -> dict[str, Any]:
 
 def _finish(deviations: list[Any]) -> None:
     """Exit with 1 if any number has left its band."""
-    if deviations:
-        raise typer.Exit(1)
+    _end(1 if deviations else 0)
+
+
+def _end(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
 
 
 def main() -> None:
@@ -149,10 +230,11 @@ def main() -> None:
         SystemExit: always, with 0 if all went well.
     """
     from .chapters.run import ChapterError
+    from .errors import SweepError
 
     try:
         app()
-    except (ChapterError, ValueError, OSError) as error:
+    except (ChapterError, SweepError, ValueError, OSError) as error:
         typer.echo(f"adlib: {error}", err=True)
         raise SystemExit(1) from error
 

@@ -22,10 +22,13 @@ def project_root() -> Path | None:
 
 @functools.cache
 def source_hash() -> str:
-    """First 12 hex digits of the SHA-256 of every Python file of the package, path and content."""
+    """First 12 hex digits of the SHA-256 of every source file of the package, path and content.
+
+    The widgets' scripts and styles count: an executed chapter carries a copy of them.
+    """
     package = Path(__file__).resolve().parent
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(path for path in package.rglob("*") if path.suffix in {".py", ".js", ".css"}):
         digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+class SweepError(RuntimeError):
+    """Some tasks of a sweep failed; the others have been recorded."""
+
+
 def unknown_name(kind: str, value: str, known: Iterable[str]) -> ValueError:
     """A ValueError for a name that is not known, with the nearest known one.
 

@@ -56,11 +56,14 @@ def run_experiment(
     held: list[dict[str, np.ndarray]] = []
 
     def look(fitted: Detector, step: int) -> None:
+        if fitted.searches or fitted.config.checkpoints == 1:
+            return  # each look would cost as much as the whole test, and a single one has nothing to be compared with
         for seen, images in ((trail, split.test.images), (held, split.validation.images)):
             seen.append({k: v.numpy() for k, v in fitted.examine(images).scores.items()})
 
     begin = time.perf_counter()
-    detector.fit(split.train, split.validation, progress=progress, on_checkpoint=look)
+    shown = {"anomalies": split.anomalies} if detector.learns_from_anomalies else {}
+    detector.fit(split.train, split.validation, progress=progress, on_checkpoint=look, **shown)
     total = time.perf_counter() - begin
     begin = time.perf_counter()
     seen = detector.examine(split.test.images)
@@ -78,8 +81,11 @@ def run_experiment(
         "test_images": len(split.test),
         "steps": history.step,
         "parameters": sum(p.numel() for p in detector.networks.parameters()),
-        "metrics": evaluate(detector, split, seen.scores, seen.maps, truth, trail, held),
+        "train_anomalies": len(split.anomalies) if shown else 0,
+        "metrics": evaluate(detector, split, seen.scores, seen.maps, truth, trail, held)
+        | kind_metrics(detector, split, seen.scores, truth),
         "checkpoints": history.checkpoints,
+        "curves": history.curves(),
         "seconds": {
             "fit": round(history.seconds or total, 3),
             "total": round(total, 3),
@@ -110,6 +116,7 @@ def identify(detector: Detector, split: Split, **notes: Any) -> dict[str, Any]:
         "contamination": split.contamination,
         "reserve": split.reserve,
         "config": settings,  # how fast it was computed is told elsewhere in the record
+        **({"data": split.options} if split.options else {}),
         **notes,
     }
     return {"id": record_id(told), **told}
@@ -151,10 +158,44 @@ def evaluate(
     for short in ("image_auroc", "average_precision", "tpr_at_5fpr", "f1", "tpr", "fpr"):
         found[short] = found[f"{short}/{usual}"]
     found["f1_all_positive"] = metrics.all_positive_f1(labels)
-    if truth.masks is not None:
+    if truth.masks is not None and detector.localises:
         found["pixel_auroc"] = metrics.pixel_auroc(truth.masks, maps.numpy())
         found["pixel_ap"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
         found["aupro"] = metrics.aupro(truth.masks, maps.numpy())
+    return {name: round(float(value), 6) for name, value in found.items()}
+
+
+def kind_metrics(
+    detector: Detector, split: Split, scores: dict[str, Tensor], truth: Truth
+) -> dict[str, float]:
+    """What labelled anomalies make worth asking, for the detector's usual score; nothing on splits without them.
+
+    image_auroc_seen, image_auroc_unseen: over the kinds of anomaly that were, or were not, among the labelled ones.
+    kind_auroc/<kind>: of one kind against all normal images.
+    validation_auroc: on labelled anomalies kept apart from training and test; settings may be chosen by it.
+
+    Args:
+        detector: fitted. split: its data.
+        scores: name -> (N,) test scores. truth: the opened labels.
+    """
+    if split.anomalies is None:
+        return {}
+    score, kinds = scores[detector.config.score].numpy(), np.array(truth.kinds)
+    normal, unseen = ~truth.labels, np.isin(truth.kinds, split.anomalies.unseen)
+    groups = {"image_auroc_seen": truth.labels & ~unseen, "image_auroc_unseen": truth.labels & unseen}
+    groups |= {f"kind_auroc/{kind}": kinds == kind for kind in np.unique(kinds[truth.labels])}
+    found = {
+        name: metrics.image_auroc(truth.labels[normal | rows], score[normal | rows])
+        for name, rows in groups.items()
+        if rows.any()
+    }
+    if len(split.validation_anomalies):
+        held = [
+            detector.anomaly_score(part.images).numpy()
+            for part in (split.validation, split.validation_anomalies)
+        ]
+        labels = np.repeat([False, True], [len(part) for part in held])
+        found["validation_auroc"] = metrics.image_auroc(labels, np.concatenate(held))
     return {name: round(float(value), 6) for name, value in found.items()}
 
 
@@ -239,9 +280,11 @@ def train_mode_scores(
 
     Returns:
         {"train_mode": scores by name, "train_mode_sorted": ...}, in the order of `images`; empty for
-        detectors without BatchNorm.
+        detectors without BatchNorm, and for those that search for an answer to each image.
     """
-    if not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in detector.networks.modules()):
+    if detector.searches or not any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in detector.networks.modules()
+    ):
         return {}
     orders = {
         "train_mode": np.arange(len(images)),

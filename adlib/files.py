@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ def write_atomic(path: str | Path, data: str | bytes) -> Path:
     return path
 
 
-def append_line(path: str | Path, line: str) -> None:
+def append_line(path: str | Path, line: str, unless: Callable[[BinaryIO], bool] | None = None) -> bool:
     """Append one line to a text file under a lock: the whole line, or nothing.
 
     Two writers on one machine take turns. A torn last line left by a killed writer is closed with a
@@ -60,6 +60,10 @@ def append_line(path: str | Path, line: str) -> None:
     Args:
         path: the file; made, with its folders, if missing.
         line: text without a line break.
+        unless: called with the file under the lock, to read it; True means that nothing is appended.
+
+    Returns:
+        Whether the line was appended.
 
     Raises:
         ValueError: the text holds a line break.
@@ -72,6 +76,8 @@ def append_line(path: str | Path, line: str) -> None:
     # Unbuffered: closing a buffered file writes once more what a full disk has just refused.
     with open(path, "a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        if unless is not None and unless(file):
+            return False
         size = file.seek(0, os.SEEK_END)
         torn = False
         if size:
@@ -87,6 +93,7 @@ def append_line(path: str | Path, line: str) -> None:
             raise OSError(
                 error.errno, f"could not append to {path}: {error.strerror}. The file is as it was before"
             ) from error
+    return True
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:

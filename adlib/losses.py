@@ -6,6 +6,9 @@ Here they are means too, so that a weight means the same at every resolution.
 
 from __future__ import annotations
 
+import functools
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -201,3 +204,282 @@ def convergence_measure(real_error: Tensor, fake_error: Tensor, gamma: float) ->
     Source: Berthelot et al. 2017, section 3.4.1.
     """
     return real_error + (gamma * real_error - fake_error).abs()
+
+
+# ---------------------------------------------------------------------- chapter 4: auto-encoders and style
+SSIM_SIGMA = 1.5  # pixels; width of the Gaussian window
+
+
+def ssim_window(side: int) -> int:
+    """Side of the SSIM window for images of a side: 11 as published, 7 below 64 pixels.
+
+    Source: Wang et al. 2004 and Bergmann et al. 2018 for 11; 7 for small images is ours.
+    """
+    return 11 if side >= 64 else 7
+
+
+def ssim_map(images: Tensor, others: Tensor, window: int) -> Tensor:
+    """Structural similarity at every pixel, averaged over the channels.
+
+    SSIM(p, q) = (2 mu_p mu_q + c1)(2 sigma_pq + c2) / ((mu_p^2 + mu_q^2 + c1)(sigma_p^2 + sigma_q^2 + c2))
+
+    Means, variances and covariance are taken in a Gaussian window around the pixel (sigma 1.5), on images mapped
+    to [0, 1], where c1 = 0.01^2 and c2 = 0.03^2. At the border the image is mirrored, as scikit-image does, so the
+    map is as large as the image.
+
+    Args:
+        images: p, (B, C, H, W) in [-1, 1]. others: q, same shape; may overshoot the range.
+        window: side of the window in pixels, odd.
+
+    Returns:
+        (B, H, W), at most 1, which equal images reach; negative where structure is inverted.
+
+    Raises:
+        ValueError: an even window, or one larger than the image.
+
+    Source: Wang et al. 2004, Eq. 13; Bergmann et al. 2018, Eq. 3 (which prints c1 = 0.01, c2 = 0.03).
+    """
+    # Variances are small differences of large numbers: half precision would leave nothing of them.
+    with torch.autocast("cpu" if images.is_meta else images.device.type, enabled=False):
+        p, q = images.float() / 2 + 0.5, others.float() / 2 + 0.5
+        rows = _gaussian_rows(p.shape[2], window, p.device)
+        columns = _gaussian_rows(p.shape[3], window, p.device)
+        moments = rows @ torch.stack([p, q, p * p, q * q, p * q]) @ columns.T
+        mean_p, mean_q, square_p, square_q, product = moments
+        spread = square_p - mean_p**2 + square_q - mean_q**2
+        covariance = product - mean_p * mean_q
+        above = (2 * mean_p * mean_q + 0.01**2) * (2 * covariance + 0.03**2)
+        below = (mean_p**2 + mean_q**2 + 0.01**2) * (spread + 0.03**2)
+        return (above / below).mean(1)
+
+
+@functools.cache
+def _gaussian_rows(side: int, window: int, device: torch.device) -> Tensor:
+    """The filter as a matrix (side, side): row i weighs the pixels around pixel i, mirrored at both ends.
+
+    A product of small matrices is several times faster on a processor than a convolution with one channel.
+    """
+    if window % 2 == 0 or not 1 <= window <= side:
+        raise ValueError(
+            f"the SSIM window is {window} pixels on images of {side}; expected an odd number up to {side}."
+        )
+    offsets = torch.arange(window) - window // 2
+    weights = torch.exp(-(offsets.double() ** 2) / (2 * SSIM_SIGMA**2))
+    places = torch.arange(side)[:, None] + offsets
+    places = torch.where(places < 0, -1 - places, places)
+    places = torch.where(places >= side, 2 * side - 1 - places, places)
+    matrix = torch.zeros((side, side), dtype=torch.double)
+    matrix.scatter_add_(1, places, (weights / weights.sum()).expand(side, window).contiguous())
+    return matrix.float().to(device)
+
+
+def dssim_map(images: Tensor, others: Tensor, window: int) -> Tensor:
+    """Structural dissimilarity at every pixel: (1 - SSIM) / 2.
+
+    Args:
+        images, others: (B, C, H, W) in [-1, 1]. window: as in `ssim_map`.
+
+    Returns:
+        (B, H, W) in [0, 1]; 0 where both are equal.
+
+    Source: Chung et al. 2020; the SSIM auto-encoder's 1 - SSIM, halved.
+    """
+    return (1 - ssim_map(images, others, window)) / 2
+
+
+def dssim_loss(images: Tensor, others: Tensor, window: int) -> Tensor:
+    """Mean structural dissimilarity: mean (1 - SSIM) / 2.
+
+    Args:
+        images, others: (B, C, H, W) in [-1, 1]. window: as in `ssim_map`.
+
+    Returns:
+        Scalar in [0, 1]; 0 when both are equal. Its gradient is finite on constant images too.
+
+    Source: Bergmann et al. 2018, Eq. 4, halved.
+    """
+    return dssim_map(images, others, window).mean()
+
+
+def style_distance(images: Tensor, others: Tensor, window: int) -> Tensor:
+    """d of the style distillation networks: DSSIM + MSE, one to one, on images mapped to [0, 1].
+
+    The paper's "mean squared displacement" is no usual loss of images; we read it as mean squared error. Its
+    weight beside DSSIM is not published.
+
+    Args:
+        images, others: (B, C, H, W) in [-1, 1]. window: as in `ssim_map`.
+
+    Returns:
+        Scalar, >= 0; 0 when both are equal.
+
+    Source: Chung et al. 2020, section III.
+    """
+    squares = F.mse_loss(others.float() / 2, images.float() / 2)
+    return dssim_loss(images, others, window) + squares
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Distance of the code's Gaussian from the standard one, summed over the code, averaged over the batch.
+
+    1/2 sum (mu^2 + sigma^2 - log sigma^2 - 1)
+
+    Args:
+        mean: mu, (B, code). log_variance: log sigma^2, same shape.
+
+    Returns:
+        Scalar, >= 0; 0 for the standard Gaussian.
+
+    Source: Kingma and Welling 2014, appendix B.
+    """
+    mean, log_variance = mean.float(), log_variance.float()
+    return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(1).mean()
+
+
+def soft_boundary_loss(distances: Tensor, radius: Tensor, nu: float) -> Tensor:
+    """Soft-boundary Deep SVDD: R^2 + 1/nu mean max(0, ||phi(x) - c||^2 - R^2).
+
+    Args:
+        distances: ||phi(x) - c||^2, (B,). radius: R, scalar.
+        nu: share of the training images that may lie outside, in (0, 1].
+
+    Returns:
+        Scalar, >= 0. The one-class loss is the mean of the distances themselves.
+
+    Source: Ruff et al. 2018, Eq. 3, without its weight decay.
+    """
+    return radius**2 + F.relu(distances.float() - radius**2).mean() / nu
+
+
+# ---------------------------------------------------------------------- chapter 3: the dual discriminator
+def reconstruction_errors(images: Tensor, reconstructions: Tensor) -> Tensor:
+    """L1 error of each image: e = mean |x - G(x)| over its pixels and channels.
+
+    The mean over the normal images is L_recon; for anomalies e goes into `abc_loss`. It is also the score.
+
+    Args:
+        images: x, (B, C, H, W) in [-1, 1]. reconstructions: G(x), same shape.
+
+    Returns:
+        (B,) in [0, 2].
+
+    Source: Kim et al. 2020, section 3. The paper writes a norm and does not say whether it is a sum or a mean;
+    `abc_loss` says why it cannot be the sum.
+    """
+    return (images.float() - reconstructions.float()).abs().flatten(1).mean(1)
+
+
+def patch_loss(
+    images: Tensor, reconstructions: Tensor, side: int = 16, stride: int = 8, worst: int = 3
+) -> Tensor:
+    """L_patch: the mean of the `worst` largest of an image's patch errors, averaged over the images.
+
+    A patch error is the mean |x - G(x)| of one window. 32 pixels hold 9 windows, 128 pixels 225.
+
+    Args:
+        images: x, (B, C, H, W) in [-1, 1]. reconstructions: G(x), same shape.
+        side: of a window, pixels. stride: from one window to the next, pixels.
+        worst: n, at most the number of windows.
+
+    Returns:
+        Scalar in [0, 2].
+
+    Raises:
+        ValueError: images smaller than a window, or fewer windows than `worst`.
+
+    Source: Kim et al. 2020, section 3.
+    """
+    height, width = images.shape[-2:]
+    windows = (
+        ((height - side) // stride + 1) * ((width - side) // stride + 1) if min(height, width) >= side else 0
+    )
+    if windows < worst:
+        raise ValueError(
+            f"images of {height} x {width} pixels hold {windows} windows of {side} pixels, {worst} are wanted; "
+            "use larger images, 32 pixels or more with the paper's windows."
+        )
+    errors = (images.float() - reconstructions.float()).abs().mean(1, keepdim=True)
+    patches = F.avg_pool2d(errors, side, stride).flatten(1)
+    return patches.topk(worst, dim=1).values.mean()
+
+
+def latent_l1_loss(latent: Tensor, latent_again: Tensor) -> Tensor:
+    """L_enc: mean |G_E(x) - G_E(G(x))|, both codes from the generator's own encoder.
+
+    Args:
+        latent: G_E(x), any shape (B, ...). latent_again: G_E(G(x)), same shape.
+
+    Returns:
+        Scalar, >= 0.
+
+    Source: Kim et al. 2020, section 3.
+    """
+    return F.l1_loss(latent_again.float(), latent.float())
+
+
+def abc_loss(errors: Tensor) -> Tensor:
+    """L_ABC, the autoencoding binary classifier's loss of an anomaly: -log(1 - exp(-e)), averaged.
+
+    exp(-e) is read as the probability that the image is normal, so that e itself is the loss of a normal image and
+    this one that of an anomaly: small when the anomaly is drawn badly.
+
+    The slope is -1 / (exp(e) - 1), about -1/e for an anomaly that is drawn well: e is kept above 1e-6. With the sum
+    over 3,072 values in the place of the mean, exp(-e) is 0 from the first step on and nothing is learnt.
+
+    Args:
+        errors: e, mean absolute errors of anomalous images, (B,), >= 0.
+
+    Returns:
+        Scalar, >= 0, finite for every e >= 0; 0 for large errors.
+
+    Source: Yamanaka et al. 2019, as used by Kim et al. 2020, section 3.
+    """
+    kept = errors.float().clamp_min(1e-6)
+    return -torch.log(-torch.expm1(-kept)).mean()
+
+
+def lsgan_discriminator_loss(real_maps: Tensor, redrawn_maps: Tensor) -> Tensor:
+    """L_D of either discriminator: mean (D(x) - 1)^2 + mean D(G(x))^2.
+
+    D_n judges normal images and D_a anomalies, each against its own reconstructions. That real anomalies are what
+    D_a takes for real follows from the paper's architecture and is not written there.
+
+    Args:
+        real_maps: D(x), any shape. redrawn_maps: D(G(x)), any shape.
+
+    Returns:
+        Scalar, >= 0; 1/2 when D answers 1/2 to everything.
+
+    Source: Mao et al. 2017 (LSGAN) with a = 0, b = 1, as in Kim et al. 2020, section 3.
+    """
+    return (real_maps.float() - 1).square().mean() + redrawn_maps.float().square().mean()
+
+
+def normal_adversarial_loss(redrawn_maps: Tensor) -> Tensor:
+    """L_adv^n: mean (D_n(G(x)) - 1)^2. The generator wants its normal images taken for real.
+
+    Args:
+        redrawn_maps: D_n(G(x)), any shape.
+
+    Returns:
+        Scalar, >= 0.
+
+    Source: Kim et al. 2020, section 3.
+    """
+    return (redrawn_maps.float() - 1).square().mean()
+
+
+def anomaly_adversarial_loss(redrawn_maps: Tensor) -> Tensor:
+    """L_adv^a: mean D_a(G(x))^2. The generator wants its anomalies told from real ones.
+
+    So does D_a, whose loss has the same term: here the two do not play against each other, they work together.
+
+    Args:
+        redrawn_maps: D_a(G(x)), any shape.
+
+    Returns:
+        Scalar, >= 0.
+
+    Source: Kim et al. 2020, section 3.
+    """
+    return redrawn_maps.float().square().mean()

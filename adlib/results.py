@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -38,6 +39,10 @@ def append(record: dict[str, Any], path: str | Path) -> None:
         ValueError: a number is NaN or infinite, or there is no "id"; names it. Nothing is written.
         OSError: the disk is full; the file is as it was.
     """
+    append_line(path, _line(record))
+
+
+def _line(record: dict[str, Any]) -> str:
     if not record.get("id"):
         raise ValueError("a record needs an 'id': record_id({...}) makes one from what identifies the run.")
     for key, value in _flat(record).items():
@@ -45,7 +50,57 @@ def append(record: dict[str, Any], path: str | Path) -> None:
             raise ValueError(
                 f"{key} is {value}; leave out what does not apply, and find out why it is not a number."
             )
-    append_line(path, json.dumps(record, sort_keys=True, separators=(",", ":")))
+    return json.dumps(record, sort_keys=True, separators=(",", ":"))
+
+
+class Ledger:
+    """A ledger file that takes each id once, whoever else appends to it at the same time.
+
+    Args:
+        path: JSON-lines file; made at the first record.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._ids: set[str] = set()
+        self._read = 0  # bytes of whole lines that have been looked at
+
+    def refreshed(self) -> set[str]:
+        """The ids in the file now; only what was appended since the last look is read."""
+        if self.path.is_file():
+            with open(self.path, "rb") as file:
+                self._catch_up(file)
+        return self._ids
+
+    def add(self, record: dict[str, Any]) -> bool:
+        """Append a record, unless one with its id is there.
+
+        Args:
+            record: as for `append`.
+
+        Returns:
+            Whether it was appended.
+
+        Raises:
+            ValueError, OSError: as `append`.
+        """
+
+        def there(file: BinaryIO) -> bool:
+            self._catch_up(file)
+            return record["id"] in self._ids
+
+        return append_line(self.path, _line(record), unless=there)
+
+    def _catch_up(self, file: BinaryIO) -> None:
+        file.seek(self._read)
+        new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]  # a torn last line is closed, and so read, by the next writer
+        self._read += len(whole)
+        for line in whole.splitlines():
+            try:
+                self._ids.add(json.loads(line)["id"])
+            except (ValueError, KeyError, TypeError):
+                continue  # `read` warns of it
 
 
 def read(path: str | Path) -> list[dict[str, Any]]:
@@ -87,16 +142,17 @@ def load(*names: str, folder: str | Path | None = None) -> pd.DataFrame:
     return table.drop_duplicates("id", keep="last").reset_index(drop=True) if len(table) else table
 
 
-def by_score(table: pd.DataFrame, metric: str = "image_auroc") -> pd.DataFrame:
+def by_score(table: pd.DataFrame, metric: str = "image_auroc", keep: Sequence[str] = ()) -> pd.DataFrame:
     """One row per run and score: the columns "metrics/<metric>/<score>" folded into two.
 
     Args:
         table: from `load`.
         metric: e.g. "image_auroc". Leaking neighbours ("…@oracle") are left out.
+        keep: further columns of the table to carry along.
 
     Returns:
-        Columns id, detector, variant, dataset, seed, contamination, score and the metric's name without "image_"
-        ("auroc"), without missing values.
+        Columns id, detector, variant, dataset, seed, contamination, those of `keep`, score and the metric's
+        name without "image_" ("auroc"), without missing values.
 
     Raises:
         ValueError: no column holds that metric per score; names those that are there.
@@ -106,7 +162,7 @@ def by_score(table: pd.DataFrame, metric: str = "image_auroc") -> pd.DataFrame:
     if not columns:
         known = {c.split("/")[1] for c in table.columns if c.startswith("metrics/") and c.count("/") == 2}
         raise unknown_name("metric per score", metric, known)
-    who = ["id", "detector", "variant", "dataset", "seed", "contamination"]
+    who = ["id", "detector", "variant", "dataset", "seed", "contamination", *keep]
     long = table[[*who, *columns]].rename(columns=columns)
     name = metric.removeprefix("image_")
     return long.melt(who, var_name="score", value_name=name).dropna(subset=[name]).reset_index(drop=True)

@@ -5,7 +5,7 @@ A score is one number per image, taken from that image alone: nothing here looks
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def latent_distance(latent: Tensor, latent_again: Tensor) -> Tensor:
@@ -81,6 +81,23 @@ def residual_map(images: Tensor, reconstructions: Tensor) -> Tensor:
     Source: the residual heat map of Tang et al. 2020 (DAGAN), without its colours.
     """
     return (images.float() - reconstructions.float()).abs().mean(1)
+
+
+def worst_patch(maps: Tensor, side: int = 8) -> Tensor:
+    """The largest mean of the map over a square patch: a small defect counts as much as a large one.
+
+    Patches overlap by half; a mean over the whole image drowns a defect of one per cent of it.
+
+    Args:
+        maps: anomaly maps, (B, H, W), >= 0.
+        side: of a patch in pixels, an even number up to the side of the map.
+
+    Returns:
+        (B,), >= 0; not below the mean of the map where patches tile it.
+
+    Source: none; the usual image score of localisation methods, taken over patches instead of pixels.
+    """
+    return nn.functional.avg_pool2d(maps[:, None].float(), side, side // 2).flatten(1).amax(1)
 
 
 # ---------------------------------------------------------------------- chapter 2: DAGAN and its family

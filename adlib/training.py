@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -73,11 +74,14 @@ class Schedule:
 class History:
     """What happened during training.
 
-    losses: name -> one value per step. checkpoints: dicts with step, validation_error (mean |x - G(x)| in
-    [0, 2]; absent without validation images) and seconds. seconds: training time, without the checkpoints.
+    losses: name -> one value per step. gradients: optimiser name -> norm of its player's whole gradient, about
+    a hundred of them, after the steps listed under "step". checkpoints: dicts with step, validation_error
+    (mean |x - G(x)| in [0, 2]; absent without validation images) and seconds. seconds: training time, without
+    the checkpoints.
     """
 
     losses: dict[str, list[float]] = field(default_factory=dict)
+    gradients: dict[str, list[float]] = field(default_factory=dict)
     checkpoints: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     step: int = 0
@@ -90,6 +94,22 @@ class History:
         for name, value in losses.items():
             self.losses.setdefault(name, []).append(value)
         self.step += 1
+
+    def curves(self, points: int = 50) -> dict[str, list[float]]:
+        """Losses and gradient norms, thinned for keeping: each value is the mean of its part of the run.
+
+        Args:
+            points: parts the run is cut into; a shorter series stays as it is.
+
+        Returns:
+            Loss name, or "gradient/" and optimiser name -> at most `points` values, four digits each.
+        """
+        series = self.losses | {f"gradient/{k}": v for k, v in self.gradients.items() if k != "step"}
+        return {
+            name: [float(f"{part.mean():.4g}") for part in np.array_split(values, min(points, len(values)))]
+            for name, values in series.items()
+            if values
+        }
 
     def best_checkpoint(self) -> int | None:
         """Index of the checkpoint with the lowest validation-normal error, None without validation."""
@@ -140,6 +160,7 @@ def fit(
     if resume is not None and Path(resume).is_file():
         history = _restore(detector, batches, best, identity, resume)
     stop = best.exhausted(history)
+    gradient_stride = max(1, schedule.steps // 100)
     history.compiled = pick_compilation(schedule.compile, detector.device, schedule.steps)
     with (
         _compiled(detector.networks, history.compiled),
@@ -150,6 +171,8 @@ def fit(
             losses = _step(detector, next(batches), dtype)
             history.add(losses)
             _refuse_nonfinite(losses, history.step)
+            if history.step % gradient_stride == 0:
+                _note_gradients(detector, history)
             history.seconds += time.perf_counter() - start
             bar.advance(losses)
             if history.step in marks:
@@ -207,6 +230,15 @@ def _step(detector: Detector, batch: Tensor, dtype: torch.dtype | None) -> dict[
     values = {name: float(value) for name, value in losses.items()}
     detector.after_step(values)
     return values
+
+
+def _note_gradients(detector: Detector, history: History) -> None:
+    """The length of each player's gradient, as the step just taken has left it."""
+    history.gradients.setdefault("step", []).append(history.step)
+    for name, optimiser in detector.optimisers.items():
+        found = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        norm = float(torch.stack([g.float().norm() for g in found]).norm()) if found else 0.0
+        history.gradients.setdefault(name, []).append(norm)
 
 
 def _refuse_nonfinite(losses: dict[str, float], step: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -9,10 +10,49 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["CI"] = "1"
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from adlib import load
+
+
+def pytest_configure(config):
+    # Known to pytest-xdist alone, and the tests must also run without it (-p no:xdist).
+    config.addinivalue_line("markers", "xdist_group(name): run in one worker with the others of that name")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--site", help="built pages to test in the browser, instead of those of the smoke profile"
+    )
+
+
+@pytest.fixture(scope="session")
+def smoke_site() -> Path:
+    """Every chapter executed in the smoke profile, and the pages built from it."""
+    from adlib.chapters.run import Workspace, run_chapter
+    from adlib.chapters.site import build_site
+
+    workspace = Workspace(Path(__file__).resolve().parents[1])
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
+    site, built = workspace.build / "html-smoke", workspace.build / "html-smoke.run"
+    workspace.build.mkdir(parents=True, exist_ok=True)
+    with (workspace.build / "html-smoke.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two workers that want the pages, one builds them
+        if not (site.is_dir() and built.is_file() and built.read_text() == run):
+            records = [run_chapter(name, "smoke", workspace=workspace) for name in workspace.chapters()]
+            site = build_site(records, name="html-smoke", workspace=workspace)
+            built.write_text(run)
+    return site
+
+
+@pytest.fixture(scope="session")
+def site(request) -> Path:
+    """The pages that are tested in the browser."""
+    named = request.config.getoption("--site")
+    return Path(named).resolve() if named else request.getfixturevalue("smoke_site")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from adlib import results
 from adlib.data import load
 from adlib.detectors import make_detector
 from adlib.experiment import committee_score, run_experiment
-from adlib.sweep import PLANS, Task, grid, run_plan, sweep
+from adlib.plans import PLANS, Task, grid
+from adlib.sweep import run_plan, sweep
 
 QUICK = {"steps": 4, "checkpoints": 2}
 

@@ -152,3 +152,11 @@ def test_rescaled_scores_take_their_range_from_normals_and_may_leave_it():
     assert scores.rescaled(one, normal)[0] == scores.rescaled(many, normal)[0]
     with pytest.raises(ValueError, match="needs two different ones"):
         scores.rescaled(one, one)
+
+
+def test_worst_patch_is_the_largest_window_mean_written_out():
+    maps = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    starts = range(0, 32 - 8 + 1, 4)
+    for found, each in zip(scores.worst_patch(maps), maps):
+        expected = max(float(each[y : y + 8, x : x + 8].mean()) for y in starts for x in starts)
+        assert float(found) == pytest.approx(expected, rel=1e-6)

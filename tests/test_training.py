@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from PIL import Image
 
 from adlib import training
 from adlib.data import stream_folder
 from adlib.detectors import make_detector
 from adlib.devices import pick_compilation, pick_device, pick_precision
-from adlib.training import Schedule
+from adlib.training import History, Schedule
 
 
 def _fit(split, **changes):
@@ -163,3 +164,19 @@ def test_networks_are_compiled_while_training_and_plain_afterwards(tiny_split, m
     assert history.compiled
     assert calls == ["Generator", "Discriminator"]
     assert not _fit(tiny_split, steps=2).history.compiled
+
+
+def test_gradient_norms_are_those_of_each_player():
+    detector = make_detector("dagan", (3, 32, 32), "smoke", steps=3)
+    images = torch.randint(256, (20, 3, 32, 32), dtype=torch.uint8)
+    detector.fit(images, progress="quiet")
+    noted = detector.history.gradients
+    assert noted["step"] == [1, 2, 3]
+    for name, network in detector.networks.items():
+        last = sum(float(p.grad.double().square().sum()) for p in network.parameters()) ** 0.5
+        assert noted[name][-1] == pytest.approx(last, rel=1e-4)
+
+
+def test_curves_are_means_of_the_parts_of_a_run():
+    history = History(losses={"a": [1.0, 3.0, 5.0, 7.0], "short": [2.0]}, gradients={"step": [1], "G": [0.5]})
+    assert history.curves(points=2) == {"a": [2.0, 6.0], "short": [2.0], "gradient/G": [0.5]}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import io
 import re
 
-import ipywidgets
 import matplotlib
 
 matplotlib.use("Agg")
@@ -18,7 +15,6 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 
 from adlib import metrics, viz
 from adlib.viz.runs import _label_ends
@@ -26,6 +22,16 @@ from adlib.viz.style import MAP_COLOURS, REFERENCE, STYLE
 
 RANDOM = np.random.default_rng(0)
 KINDS = ["good", "good", "crack", "inactive_area"]
+
+SPEEDS = pd.DataFrame(
+    {
+        "detector": ["small", "large"],
+        "auroc": [0.8, 0.9],
+        "images_per_second": [5000.0, 90.0],
+        "parameters": [0, 2_000_000],
+        "labels": [False, True],
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,14 @@ def every_figure(images, judged):
     labels, scores = judged
     runs = pd.DataFrame({"dataset": ["a", "a"], "contamination": [0, 0.03], "auroc": [0.7, 0.6]})
     leaks = pd.DataFrame({"leak": ["best epoch"] * 2, "metric": ["AUROC"] * 2, "delta": [0.05, 0.03]})
+    study = pd.DataFrame({"dataset": ["a", "a"], "n": [1, 2], "detector": ["x", "x"], "auroc": [0.6, 0.7]})
+    yield viz.study_curves(study, "n")
+    yield viz.image_rows({"two": images[:2], "four": images})
+    yield viz.speed_figure(SPEEDS)
+    yield viz.seed_spread(study)
+    yield viz.seed_lines({"loss": {"x": [[1.0, 0.5], [1.2, 0.4]]}, "gradient": {"x": [[1.0]], "y": [[2.0]]}})
+    maps = RANDOM.random((4, 16, 16))
+    yield viz.detectors_on_images(images, {"x": images}, {"x": (maps, 1.0), "y": (maps, 0.5)}, maps > 0.9)
     yield viz.image_gallery(images, title="four")
     yield viz.reconstruction_grid(images, images, KINDS)
     yield viz.anomaly_map_grid(images, torch.rand(4, 16, 16), 0.5)
@@ -375,49 +389,6 @@ def test_threshold_figure_tells_the_counts_of_its_threshold(judged, images):
     assert "(learnt: 1.20)" in words(viz.threshold_figure(labels, scores, 1.5, learnt=1.2))
 
 
-def pictures_of(widget) -> list[tuple[str, bytes]]:
-    """Alternative text and PNG of every position."""
-    found = [
-        re.search(r'alt="([^"]+)".*base64,([^"]+)"', child.value) for child in widget.children[2].children
-    ]
-    return [(match[1], base64.b64decode(match[2])) for match in found]
-
-
-def test_threshold_explorer_works_without_a_kernel(judged, monkeypatch):
-    linked = []
-    monkeypatch.setattr(ipywidgets, "jslink", lambda source, target: linked.append((source, target)))
-    _, slider, stack = viz.threshold_explorer(*judged, threshold=1.71, positions=7).children
-    assert linked == [((slider, "value"), (stack, "selected_index"))]
-    assert (slider.min, slider.max, len(stack.children)) == (0, 6, 7)
-    assert slider.value == stack.selected_index
-    opened, slider.value = slider.value, 0
-    assert stack.selected_index == opened != 0  # Python moves nothing: the link lives in the browser
-
-
-def test_threshold_explorer_opens_at_the_learnt_threshold_and_its_pictures_are_small(judged, images):
-    labels, scores = judged
-    widget = viz.threshold_explorer(labels, scores, images.repeat(15, 1, 1, 1), threshold=1.71, positions=5)
-    told = pictures_of(widget)
-    assert told[widget.children[1].value][0].startswith("Threshold 1.71: ")
-    assert told[0][0].endswith(
-        "40 of 40 normal images refused, F1 0.500."
-    )  # everything is declared anomalous
-    assert "0 of 20 anomalies found" in told[-1][0]
-    for _, png in told:
-        assert len(png) < 30_000  # noise compresses worse than any real image
-        assert Image.open(io.BytesIO(png)).size == (840, 410)
-
-
-def test_threshold_explorer_falls_back_where_widgets_are_old(judged, monkeypatch):
-    monkeypatch.delattr(ipywidgets, "Stack")
-    _, slider, shown = viz.threshold_explorer(*judged, threshold=1.71, positions=3).children
-    opened = shown.value
-    slider.value = 0 if slider.value else 1
-    assert shown.value != opened
-    with pytest.raises(ValueError, match="positions is 2"):
-        viz.threshold_explorer(*judged, threshold=1.0, positions=2)
-
-
 # --- source ---
 
 
@@ -467,3 +438,50 @@ def test_source_of_a_class_can_be_cut_to_the_members_that_matter():
 def test_source_of_the_package_can_be_shown():
     assert "def styled" not in viz.show_source(viz.roc_figure).data  # the function, not its wrapper
     assert "def roc_figure" in viz.show_source(viz.roc_figure).data
+
+
+def test_maps_of_several_detectors_share_a_scale_in_units_of_their_own(images):
+    maps = RANDOM.random((4, 16, 16))
+    figure = viz.detectors_on_images(images, {}, {"x": (maps, 0.5), "y": (2 * maps, 1.0)}, kinds=KINDS)
+    assert image_scales(figure, MAP_COLOURS) == {(0, 1.5)}
+    shown = [image.get_array() for axis in figure.axes for image in axis.images][4:12]
+    for own, other in zip(shown[:4], shown[4:]):
+        np.testing.assert_allclose(own, other)
+    with pytest.raises(ValueError, match="map scale of x"):
+        viz.detectors_on_images(images, {}, {"x": (maps, 0.0)})
+
+
+def test_a_spread_is_told_in_words_and_a_reference_is_grey():
+    frame = pd.DataFrame(
+        {
+            "dataset": "a",
+            "n": [1, 2, 1, 2],
+            "detector": ["x", "x", "PCA", "PCA"],
+            "auroc": [0.6, 0.8, 0.7, 0.75],
+        }
+    )
+    assert "range 0.200" in words(viz.seed_spread(frame))
+    lines = {line.get_color() for line in viz.study_curves(frame, "n", reference="PCA").axes[0].lines}
+    assert REFERENCE in lines
+    assert len(lines) == 2
+
+
+def test_rows_of_images_may_differ_in_length_and_are_named(images):
+    figure = viz.image_rows({"two": images[:2], "four": images})
+    assert [len(axis.images) for axis in figure.axes] == [1, 1, 0, 0, 1, 1, 1, 1]
+    assert "two" in words(figure)
+    with pytest.raises(ValueError, match="no row"):
+        viz.image_rows({})
+
+
+def test_speed_figure_shows_who_saw_labels_and_how_large_it_is():
+    figure = viz.speed_figure(SPEEDS)
+    discs = figure.axes[0].collections
+    assert [len(group.get_offsets()) for group in discs] == [1, 1]
+    assert discs[1].get_sizes()[0] > discs[0].get_sizes()[0]
+    assert discs[0].get_facecolor()[0].tolist() != discs[1].get_facecolor()[0].tolist()
+    assert all(
+        text in words(figure) for text in ("small", "large", "labelled anomalies too", "images per second")
+    )
+    with pytest.raises(ValueError, match="no column 'labels'"):
+        viz.speed_figure(SPEEDS.drop(columns="labels"))

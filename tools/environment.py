@@ -5,6 +5,9 @@ The environment lies outside the checkout, under the user's cache, and its name 
 The package itself is *not* installed there (two checkouts would get in each other's way): the commands of
 the Makefile put the checkout on PYTHONPATH, and this script writes the package's metadata to `_build/env`.
 
+With `oldest` or `newest` as argument the versions come from pyproject.toml instead of the lock: the floors of the core
+dependencies, or whatever is newest, each in an environment of its own.
+
 An interrupted installation is never taken for a finished one: the stamp is written last, and an environment
 without a stamp is made anew. Two commands at once wait for each other.
 """
@@ -15,6 +18,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +29,34 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 OLDEST = (3, 11)
 STAMP = "complete"
+
+
+def requirements(which: str) -> Path:
+    """The file that says which versions to install.
+
+    Raises:
+        SystemExit: `which` is none of "locked", "oldest" and "newest".
+    """
+    if which == "locked":
+        return LOCK
+    if which not in ("oldest", "newest"):
+        raise SystemExit(f"[environment] versions {which!r}; expected locked, oldest or newest.")
+    import tomllib  # not above: an older Python shall hear of its age from `main`
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    path = ROOT / "_build" / f"requirements.{which}.txt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(versions_text(project, which))
+    return path
+
+
+def versions_text(project: dict, which: str) -> str:
+    """Lines for pip: every dependency and extra; for "oldest" the core dependencies at the series of their floors."""
+    core = project["dependencies"]
+    if which == "oldest":
+        core = [re.sub(r">=([\d.]+)$", r"==\1.*", text) for text in core]
+    extras = [text for extra in project["optional-dependencies"].values() for text in extra]
+    return "\n".join(dict.fromkeys([*core, *extras])) + "\n"
 
 
 def cache_folder() -> Path:
@@ -117,7 +149,8 @@ def main() -> None:
             f"[environment] this is Python {platform.python_version()}; the lock needs "
             f"{OLDEST[0]}.{OLDEST[1]} or newer. Name another one with make PYTHON3=python3.12."
         )
-    python = environment(cache_folder() / f"venv-{key()}")
+    lock = requirements(sys.argv[1] if sys.argv[1:] else "locked")
+    python = environment(cache_folder() / f"venv-{key(lock)}", lock)
     write_metadata(python)
     print(python)
 

@@ -1,19 +1,27 @@
 """The numbers that a run is held against: `baselines/<chapter>.<profile>.json`, reviewed in git.
 
-One entry per metric: `value`, either `tolerance` or `low` and `high`, `source` (the record it came from) and
-`reason` (why it has that value now). They change by `adlib baselines update` only, never in passing.
+One entry per metric: `value`, either `tolerance` or `low` and `high`, `source` (the record it came from), `reason`
+(why it has that value now), and, where it was told, `device` and `at` (when the run began). They change by
+`adlib baselines update` and `adlib baselines bands` only, never in passing.
+
+How wide a band should be: as wide as runs with other seeds scatter. `spread` takes the interval in which one more such
+run falls with 99 % probability (Student's t, for few runs). On another device the same seed is another draw, with other
+kernels behind it, so there the band is twice as wide.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..files import write_atomic
+
+OTHER_DEVICE = 2.0  # how many times wider a band is on another device than the one it was made on
+SMALLEST_BAND = 1e-3  # of the value: rounding differs between processors
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,56 @@ def load(path: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def band(entry: Mapping[str, Any]) -> tuple[float, float]:
-    """Lowest and highest value that a baseline entry accepts, in the unit of the metric."""
+def band(entry: Mapping[str, Any], device: str | None = None) -> tuple[float, float]:
+    """Lowest and highest value that a baseline entry accepts, in the unit of the metric.
+
+    Args:
+        entry: one baseline.
+        device: of the run to be judged, e.g. "cuda:0"; of another kind than the baseline's (the CPU where it does
+            not say), the band is OTHER_DEVICE times as wide. None: the baseline's own.
+    """
+    low, high = entry.get("low"), entry.get("high")
     if "tolerance" in entry:
-        return entry["value"] - entry["tolerance"], entry["value"] + entry["tolerance"]
-    return entry["low"], entry["high"]
+        low, high = entry["value"] - entry["tolerance"], entry["value"] + entry["tolerance"]
+    if device is not None and _kind(device) != _kind(entry.get("device", "cpu")):
+        middle, half = (low + high) / 2, (high - low) / 2 * OTHER_DEVICE
+        low, high = middle - half, middle + half
+    return low, high
+
+
+def _kind(device: str) -> str:
+    return device.split(":")[0]
+
+
+def spread(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Half the width of the band for each metric, from runs that differ in their seed only.
+
+    The prediction interval of one more run: t(0.995, n - 1) * s * sqrt(1 + 1/n), where s is the standard deviation
+    over n runs.
+
+    Args:
+        records: at least three.
+
+    Returns:
+        Metric -> half-width; at least SMALLEST_BAND times the largest value, for numbers that no seed moves.
+
+    Raises:
+        ValueError: fewer than three runs, or two with the same seed.
+    """
+    import statistics
+
+    from scipy.stats import t
+
+    seeds = [record["parameters"]["seed"] for record in records]
+    if len(records) < 3 or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds {seeds}; expected at least three, all different: a spread needs them.")
+    count, widths = len(records), {}
+    factor = t.ppf(0.995, count - 1) * math.sqrt(1 + 1 / count)
+    for metric in set.intersection(*(set(record["metrics"]) for record in records)):
+        values = [record["metrics"][metric]["value"] for record in records]
+        least = SMALLEST_BAND * max(map(abs, values))
+        widths[metric] = max(factor * statistics.stdev(values), least)
+    return widths
 
 
 def compare(record: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> list[Deviation]:
@@ -90,7 +143,7 @@ def compare(record: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]])
     """
     deviations = []
     for metric, found in record["metrics"].items():
-        low, high = band(entries[metric]) if metric in entries else (None, None)
+        low, high = band(entries[metric], record.get("device")) if metric in entries else (None, None)
         value = found["value"]
         # Half a unit in the twelfth digit: 0.3 must lie within 0.2 +- 0.1.
         slack = 1e-12 * max(1.0, abs(value))
@@ -106,7 +159,14 @@ def check(root: Path, record: Mapping[str, Any]) -> list[Deviation]:
     return compare(record, load(baseline_path(root, record["chapter"], record["profile"])))
 
 
-def update(root: Path, record: Mapping[str, Any], reason: str) -> list[str]:
+def update(
+    root: Path,
+    record: Mapping[str, Any],
+    reason: str,
+    *,
+    widths: Mapping[str, float] | None = None,
+    inside: bool = False,
+) -> list[str]:
     """Write the numbers of a run as the new baselines of its chapter and profile.
 
     Only what lies outside its band, is new, or has gone is touched; a band keeps its width.
@@ -115,6 +175,8 @@ def update(root: Path, record: Mapping[str, Any], reason: str) -> list[str]:
         root: the checkout.
         record: of a run with the chapter's default parameters.
         reason: why the numbers are right now; kept in the file.
+        widths: new half-widths by metric, as from `spread`; these metrics are touched too.
+        inside: touch also numbers that have moved inside their bands, so that a drift is accepted.
 
     Returns:
         One line per change, with old and new value.
@@ -125,25 +187,42 @@ def update(root: Path, record: Mapping[str, Any], reason: str) -> list[str]:
     if not reason.strip():
         raise ValueError("a baseline changes for a reason; give one with --reason.")
     path = baseline_path(root, record["chapter"], record["profile"])
-    entries = load(path)
+    entries, widths = load(path), widths or {}
     changes = []
-    for deviation in compare(record, entries):
-        metric, old = deviation.metric, entries.get(deviation.metric)
-        if deviation.value is None:
+    touched = {each.metric for each in compare(record, entries)} | widths.keys() & record["metrics"].keys()
+    if inside:
+        touched |= {name for name, old in entries.items() if _moved(old, record["metrics"].get(name))}
+    for metric in sorted(touched):
+        old, found = entries.get(metric), record["metrics"].get(metric)
+        if found is None:
             changes.append(f"{metric}: {entries.pop(metric)['value']:.6g} -> gone")
             continue
-        entries[metric] = {
-            "value": deviation.value,
-            "tolerance": _tolerance(old, record["metrics"][metric]),
-            "source": _source(record),
-            "reason": reason.strip(),
-        }
-        before = f"{old['value']:.6g}" if old else "none"
-        changes.append(f"{metric}: {before} -> {deviation.value:.6g}")
+        half = widths.get(metric, _tolerance(old, found))
+        entries[metric] = _entry(record, found["value"], half, reason)
+        changes.append(_change(metric, old, found["value"], half))
     if changes:
         ordered = {metric: entries[metric] for metric in sorted(entries)}
         write_atomic(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
     return changes
+
+
+def _moved(old: Mapping[str, Any], found: Mapping[str, Any] | None) -> bool:
+    return found is not None and found["value"] != old["value"]
+
+
+def _entry(record: Mapping[str, Any], value: float, half: float, reason: str) -> dict[str, Any]:
+    told = {"value": value, "tolerance": half, "source": _source(record), "reason": reason.strip()}
+    more = {"device": record.get("device"), "at": record.get("started_at")}
+    return told | {key: text for key, text in more.items() if text}
+
+
+def _change(metric: str, old: Mapping[str, Any] | None, value: float, half: float) -> str:
+    if old is None:
+        return f"{metric}: none -> {value:.6g}"
+    low, high = band(old)
+    text = f"{metric}: {old['value']:.6g} -> {value:.6g}"
+    before = (high - low) / 2
+    return text if math.isclose(before, half) else f"{text}, band +-{before:.3g} -> +-{half:.3g}"
 
 
 def _tolerance(old: Mapping[str, Any] | None, found: Mapping[str, Any]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from . import baselines
@@ -47,11 +47,17 @@ def run_and_check(
     return deviations
 
 
-def update_baselines(name: str, profile: str, reason: str) -> list[str]:
+def update_baselines(name: str, profile: str, reason: str, *, inside: bool = False) -> list[str]:
     """Write the numbers of a chapter's run as its baselines, executing it if it has changed.
 
+    Args:
+        name: chapter.
+        profile: "smoke", "book" or "paper".
+        reason: why the numbers are right now.
+        inside: also those that have moved inside their bands.
+
     Returns:
-        One line per number that was changed, with old and new value.
+        One line per number that was changed, with old and new value; then the reason and the record.
 
     Raises:
         ValueError: no reason, unknown chapter or profile.
@@ -59,8 +65,47 @@ def update_baselines(name: str, profile: str, reason: str) -> list[str]:
     """
     workspace = Workspace.here()
     record = run_chapter(name, profile, workspace=workspace)
-    changes = baselines.update(workspace.root, record, reason)
-    return changes or [f"every number of {record['id']} is inside its band; nothing was changed"]
+    return _told(record, reason, baselines.update(workspace.root, record, reason, inside=inside))
+
+
+def update_bands(name: str, profile: str, seeds: Sequence[int], reason: str) -> list[str]:
+    """Make the bands of a chapter's numbers as wide as its runs with other seeds scatter.
+
+    Executes the chapter once per seed, and then with its defaults, whose numbers the bands are laid around.
+
+    Args:
+        name: chapter.
+        profile: "smoke", "book" or "paper".
+        seeds: at least three, all different.
+        reason: kept in the file.
+
+    Returns:
+        As `update_baselines`.
+
+    Raises:
+        ValueError: too few seeds, no reason, unknown chapter or profile.
+        ChapterError: the chapter failed.
+    """
+    workspace = Workspace.here()
+    scattered = []
+    for seed in dict.fromkeys(seeds):
+        say(f"seed {seed}")
+        scattered.append(run_chapter(name, profile, {"seed": seed}, workspace=workspace))
+    widths = baselines.spread(scattered)
+    record = run_chapter(name, profile, workspace=workspace)
+    return _told(record, reason, baselines.update(workspace.root, record, reason, widths=widths))
+
+
+def _told(record: Mapping[str, Any], reason: str, changes: list[str]) -> list[str]:
+    if not changes:
+        return [f"every number of {record['id']} is inside its band; nothing was changed"]
+    lines = [*changes, f"reason: {reason.strip()}", f"record: {record['id']}, commit {record['commit']}"]
+    if record["commit"].endswith("+dirty"):
+        lines.append(
+            "The package has changes that are not committed, and every entry says so (+dirty). Commit the code "
+            "first and on its own: a number must never change together with what changed it, unsaid."
+        )
+    return lines
 
 
 def build(profile: str) -> list[baselines.Deviation]:

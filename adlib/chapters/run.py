@@ -27,6 +27,7 @@ from .. import environment
 from ..errors import unknown_name
 from ..files import write_atomic
 from .provenance import provenance, reported
+from .watch import Watch
 
 PROFILES = ("smoke", "book", "paper")
 # Longest time for one cell, in seconds: far above the budget, so that only what hangs is stopped.
@@ -35,6 +36,10 @@ CELL_TIMEOUT = {"smoke": 600, "book": 3600, "paper": 7 * 24 * 3600}
 
 class ChapterError(RuntimeError):
     """A chapter could not be executed, or must not be published as it is."""
+
+
+class KernelDied(ChapterError):
+    """The kernel died or never came up: a fault of the machine until shown otherwise, so worth another try."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,7 @@ def run_chapter(
     parameters: Mapping[str, Any] | None = None,
     *,
     force: bool = False,
+    limit: float | None = None,
     workspace: Workspace | None = None,
 ) -> dict[str, Any]:
     """Execute a chapter, unless an executed copy made from exactly the same things is there.
@@ -164,15 +170,17 @@ def run_chapter(
         profile: "smoke", "book" or "paper".
         parameters: values for other parameters that the notebook declares.
         force: execute even if nothing has changed.
+        limit: seconds after which the whole run is stopped; by default each cell has its own, generous limit.
         workspace: another checkout than this one.
 
     Returns:
-        The record of the run, as in `<chapter>.json`.
+        The record of the run, as in `<chapter>.json`: metrics, seconds and memory per cell, provenance.
 
     Raises:
         ValueError: unknown chapter, profile or parameter, or a value of the wrong type.
-        ChapterError: a cell failed, hung or lost its kernel; the message names the cell and the notebook
-            with the outputs up to there.
+        KernelDied: the kernel died or did not start.
+        ChapterError: a cell failed or hung, or the run took longer than its limit; the message names the cell
+            and the notebook with the outputs up to there.
     """
     workspace = workspace or Workspace.here()
     source = workspace.chapter(name)
@@ -190,8 +198,9 @@ def run_chapter(
         record_path.unlink(missing_ok=True)
         started = datetime.datetime.now(datetime.UTC)
         clock = time.perf_counter()
-        text = _execute(source, profile, changed, workspace)
-        record = _record(source.stem, profile, values, key, text)
+        with Watch(limit) as watch:
+            text = _execute(source, profile, changed, workspace, watch)
+        record = _record(source.stem, profile, values, key, text, watch)
         record["seconds"] = round(time.perf_counter() - clock, 2)
         record["started_at"] = started.isoformat(timespec="seconds")
         record["id"] = f"{source.stem}.{profile}.{started:%Y%m%dT%H%M%S}.{key[:6]}"
@@ -243,10 +252,12 @@ def _finished(executed: Path, record_path: Path, key: str) -> dict[str, Any] | N
     return record if same else None
 
 
-def _execute(source: Path, profile: str, changed: Mapping[str, Any], workspace: Workspace) -> str:
+def _execute(
+    source: Path, profile: str, changed: Mapping[str, Any], workspace: Workspace, watch: Watch
+) -> str:
     """Run the notebook in a folder of its own and return the executed notebook's text."""
     import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellTimeoutError
 
     # A chapter may write files; they must not land in the checkout, nor meet those of another run.
     folder = workspace.build / "work" / f"{source.stem}.{profile}"
@@ -271,11 +282,14 @@ def _execute(source: Path, profile: str, changed: Mapping[str, Any], workspace: 
             f"{error.ename}: {error.evalue}\n"
             f"{error.source}\nThe notebook up to there, with the traceback: {output}"
         ) from error
-    except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
-        raise ChapterError(
-            f"chapter {source.stem} ({profile}) was stopped: {type(error).__name__}: {str(error)[:400]}\n"
-            f"The notebook up to there: {output}"
-        ) from error
+    except (CellTimeoutError, RuntimeError) as error:
+        what = f"chapter {source.stem} ({profile}) was stopped"
+        where = f"The notebook up to there: {output}"
+        if watch.expired:
+            raise ChapterError(f"{what} at its limit of {watch.limit:.0f} s. {where}") from error
+        if isinstance(error, CellTimeoutError):
+            raise ChapterError(f"{what}: {type(error).__name__}: {str(error)[:400]}\n{where}") from error
+        raise KernelDied(f"{what}: {type(error).__name__}: {str(error)[:400]}\n{where}") from error
     return output.read_text()
 
 
@@ -325,11 +339,13 @@ def one_at_a_time(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def _record(name: str, profile: str, parameters: dict[str, Any], key: str, text: str) -> dict[str, Any]:
-    """What is known of a run from its executed notebook."""
+def _record(
+    name: str, profile: str, parameters: dict[str, Any], key: str, text: str, watch: Watch
+) -> dict[str, Any]:
+    """What is known of a run from its executed notebook, and from who watched it."""
     notebook = nbformat.reads(text, as_version=4)
-    seconds = [
-        {"cell": index, "seconds": round(cell.metadata.get("papermill", {}).get("duration") or 0.0, 3)}
+    cells = [
+        {"cell": index, **watch.cell(cell.metadata.get("papermill", {}))}
         for index, cell in enumerate(notebook.cells)
         if cell.cell_type == "code"
     ]
@@ -338,7 +354,8 @@ def _record(name: str, profile: str, parameters: dict[str, Any], key: str, text:
         "profile": profile,
         "parameters": parameters,
         "metrics": reported(notebook),
-        "cells": seconds,
+        "cells": cells,
+        "peak_mb": watch.peak(),
         "key": key,
         "notebook_sha256": _sha256(text.encode()),
         **provenance(),

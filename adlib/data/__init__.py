@@ -9,19 +9,30 @@ A set goes through three hands: a source delivers a Collection (images and every
 `make_split` cuts it into a Split (train, validation-normal, sealed test), Batches feeds the training.
 """
 
+from adlib.data.augment import AUGMENTATIONS
 from adlib.data.batches import Augment, Batches, StreamedBatches, stream_folder
 from adlib.data.catalogue import Entry, catalogue, from_arrays, load
 from adlib.data.collection import Collection
-from adlib.data.images import ImageFileError
+from adlib.data.images import ImageFileError, image_from_file
 from adlib.data.ranges import to_symmetric, to_uint8, to_unit
-from adlib.data.splits import SealedTest, Split, TrainImages, Truth, ValidationImages, make_split
+from adlib.data.splits import (
+    LabelledAnomalies,
+    SealedTest,
+    Split,
+    TrainImages,
+    Truth,
+    ValidationImages,
+    make_split,
+)
 
 __all__ = [
+    "AUGMENTATIONS",
     "Augment",
     "Batches",
     "Collection",
     "Entry",
     "ImageFileError",
+    "LabelledAnomalies",
     "SealedTest",
     "Split",
     "StreamedBatches",
@@ -30,6 +41,7 @@ __all__ = [
     "ValidationImages",
     "catalogue",
     "from_arrays",
+    "image_from_file",
     "load",
     "make_split",
     "stream_folder",

@@ -184,6 +184,9 @@ def load(
     train_images: int | None = None,
     validation_fraction: float = 0.15,
     test_fraction: float = 0.25,
+    anomalies: float | None = None,
+    sampling: str = "proportional",
+    unseen: tuple[str, ...] = (),
     **options: Any,
 ) -> Split:
     """A data set at one size, cut into train, validation-normal and sealed test.
@@ -191,6 +194,7 @@ def load(
     >>> load("elpv/mono", size=64)
     >>> load("cifar10/bird", size=32)
     >>> load("mvtec/bottle", size=128, contamination=0.03, reserve=0.09)
+    >>> load("cifar10/bird", size=32, anomalies=1.0, unseen=("cat", "dog"))
     >>> load("folder", path="~/parts/lid", size=256, on_error="skip")
 
     Args:
@@ -203,6 +207,10 @@ def load(
         train_images: few-shot: this many normal training images; smaller subsets lie inside larger ones.
         validation_fraction: share of the normal training images cut off for validation.
         test_fraction: share of the normal images tested, for sets without a published split (mnist5k, elpv).
+        anomalies: labelled anomalies for detectors that learn from them, relative to the number of training
+            images (1.0: as many). From the published training side where it has any, otherwise out of test.
+        sampling: how they are chosen: "proportional", "equal", "random" or "natural", see `adlib.data.sampling`.
+        unseen: kinds of anomaly that are tested and never trained on, e.g. ("cat", "dog").
         **options: settings of the source: `path` and `on_error` (folder), `on_error` (mvtec, magnetic_tile),
             `graded` (elpv), `train`, `test`, `kinds`, `defect_area`, `data_seed` (texture).
 
@@ -222,8 +230,9 @@ def load(
     loader, remembered = _resolve(name)
     _check_options(name, loader, options)
     make = _remember if remembered else _make
+    labelled = {"labelled": True} if anomalies and "labelled" in _parameters(loader) else {}
     return make_split(
-        make(name, int(size), **options),
+        make(name, int(size), **options, **labelled),
         name=name,
         seed=seed,
         contamination=contamination,
@@ -231,6 +240,10 @@ def load(
         train_images=train_images,
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
+        anomalies=anomalies,
+        sampling=sampling,
+        unseen=unseen,
+        options=options,
     )
 
 
@@ -253,8 +266,7 @@ def _resolve(name: str) -> tuple[Callable[..., Collection], bool]:
 
 
 def _check_options(name: str, loader: Callable[..., Collection], options: dict[str, Any]) -> None:
-    signature = inspect.signature(loader)
-    known = [key for key in signature.parameters if key not in ("size", "title")]
+    known = [key for key in _parameters(loader) if key not in ("size", "title", "labelled")]
     for key in options:
         if key not in known:
             raise TypeError(
@@ -262,6 +274,10 @@ def _check_options(name: str, loader: Callable[..., Collection], options: dict[s
             )
     if "path" in known and "path" not in options:
         raise TypeError(f"load({name!r}) needs path=..., the folder that holds train/ and test/.")
+
+
+def _parameters(loader: Callable[..., Collection]) -> list[str]:
+    return list(inspect.signature(loader).parameters)
 
 
 def _make(name: str, size: int, **options: Any) -> Collection:
@@ -295,7 +311,7 @@ def from_arrays(
         masks: optional (N, H, W), nonzero = defective.
         groups: optional (N,), equal for images of one object; a group stays on one side.
         **settings: as in `load`: seed, contamination, reserve, train_images, validation_fraction,
-            test_fraction.
+            test_fraction, anomalies, sampling, unseen.
 
     Raises:
         ValueError: for NaN, values out of range, other shapes or lengths, or too few images for a side.

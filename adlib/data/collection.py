@@ -19,7 +19,8 @@ class Collection:
         images: uint8 (N, C, H, W).
         kinds: str array (N,), "good" for normal images, else the kind of defect or the foreign class.
         sides: str array (N,) of "train"/"test" where the set is published with a split, else None.
-            A "train" image is always normal.
+            A "train" image is always normal; the anomalous images of a published training side are
+            "anomalies", handed out to detectors that learn from labelled ones and to nobody else.
         masks: bool (N, H, W), True = defective, or None where the set has no masks.
         groups: integers (N,), equal for images of one object, or None. A group never falls on two sides.
         stratified: for a set without published split: whether test takes the same share of every kind, as

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 GREY_MODES = {"1", "L", "I", "I;16", "I;16L", "I;16B", "F"}
 COLOUR_MODES = {"P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
@@ -122,6 +124,31 @@ def resize_image(image: Image.Image, size: int) -> Image.Image:
             filter_ = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
             image = image.resize((width, height), filter_)
     return image
+
+
+def image_from_file(path: str | Path, image_shape: tuple[int, int, int]) -> Tensor:
+    """One file as a detector wants it: uint8 (1, C, H, W), read and resized as a folder's images are.
+
+    Args:
+        path: an image file.
+        image_shape: (C, H, W) of the detector, `detector.image_shape`; H equals W.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ImageFileError: the file cannot be read, or is coloured while the detector knows grey images only.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"'{path}' is not a file.\nCheck the path; it has to be an image file.")
+    channels, size, _ = image_shape
+    image = read_image(path)
+    pixels = np.asarray(resize_image(image.convert("RGB"), size))
+    if channels == 1 and (pixels != pixels[..., :1]).any():
+        raise ImageFileError(
+            f"image '{path}' is coloured; this detector was trained on grey images.\n"
+            "Convert it the way the training images were converted."
+        )
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None, :channels]))
 
 
 def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from adlib.data.collection import GOOD, Collection, stack_to_tensor
 from adlib.data.folder import load_folder
@@ -152,7 +153,7 @@ def _kinds(source: str, labels: np.ndarray, normal: int) -> np.ndarray:
     return np.where(labels == normal, GOOD, names[labels])
 
 
-def load_classes(source: str, normal: str, *, size: int) -> Collection:
+def load_classes(source: str, normal: str, *, size: int, labelled: bool = False) -> Collection:
     """MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100 (superclasses), one class normal, published split.
 
     Training holds the normal class only; test is the whole published test set.
@@ -161,6 +162,7 @@ def load_classes(source: str, normal: str, *, size: int) -> Collection:
         source: "mnist", "fashion_mnist", "cifar10" or "cifar100".
         normal: the normal class, number or name.
         size: side of the images, pixels (originals 28 or 32).
+        labelled: also hold the training images of the other classes, on the side "anomalies".
 
     Raises:
         FileNotFoundError: if the set is neither under ADLIB_DATA nor can be downloaded.
@@ -168,15 +170,27 @@ def load_classes(source: str, normal: str, *, size: int) -> Collection:
     """
     number = class_number(source, normal)
     train, train_labels, test, test_labels, note = class_arrays(source)
-    train = train[train_labels == number]
-    kinds = np.concatenate([np.full(len(train), GOOD), _kinds(source, test_labels, number)])
+    if labelled:
+        images = _class_stack(source, size)
+        train_sides = np.where(train_labels == number, "train", "anomalies")
+    else:
+        train, train_labels = train[train_labels == number], train_labels[train_labels == number]
+        images = stack_to_tensor(np.concatenate([resize_stack(train, size), resize_stack(test, size)]))
+        train_sides = np.full(len(train), "train")
     copy = f" ({note})" if note else ""
     return Collection(
-        images=stack_to_tensor(np.concatenate([resize_stack(train, size), resize_stack(test, size)])),
-        kinds=kinds,
-        sides=np.repeat(["train", "test"], [len(train), len(test)]),
+        images=images,
+        kinds=_kinds(source, np.concatenate([train_labels, test_labels]), number),
+        sides=np.concatenate([train_sides, np.full(len(test), "test")]),
         title=f"{TITLES[source]}{copy}, normal class {CLASS_NAMES[source][number]}",
     )
+
+
+@lru_cache(maxsize=1)
+def _class_stack(source: str, size: int) -> Tensor:
+    """All images of a set at one size, training before test: made once, shared by its ten one-vs-rest problems."""
+    train, _, test, _, _ = class_arrays(source)
+    return stack_to_tensor(np.concatenate([resize_stack(train, size), resize_stack(test, size)]))
 
 
 @lru_cache(maxsize=1)

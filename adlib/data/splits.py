@@ -7,6 +7,8 @@ The rules, in the order they apply:
 2. Validation-normal images are cut from the normal training images, by group where there are groups.
 3. A pool of anomalies, `reserve` times the number of training images, leaves the test side for good.
    Contamination at any level takes the first anomalies of that pool, so all levels share one test set.
+   Labelled anomalies, for detectors that learn from them, come from the anomalous images of the published
+   training side; where a set has none, from the pool, behind the contaminating ones.
 4. Few-shot: the first `train_images` of one seeded order, so the subset of 2 lies inside that of 4.
 5. Everything is shuffled: neither the order of training nor of test images tells a label.
 
@@ -18,12 +20,15 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from adlib.data.collection import GOOD, Collection
+from adlib.data.sampling import SAMPLINGS, choose_anomalies
+from adlib.errors import unknown_name
 
 
 def _check_images(images: Tensor) -> None:
@@ -66,6 +71,42 @@ class ValidationImages:
 
     def __repr__(self) -> str:
         return f"ValidationImages({_shape_text(self.images)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelledAnomalies:
+    """Anomalies that a supervised detector may learn from; none of them is ever tested.
+
+    Attributes:
+        images: uint8 (N, C, H, W).
+        kinds: N names, e.g. "cat" or "scratch".
+        sampling: how they were chosen, see `adlib.data.sampling`.
+        unseen: kinds that were kept out of training on purpose, and are tested.
+    """
+
+    images: Tensor
+    kinds: list[str]
+    sampling: str = "natural"
+    unseen: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_images(self.images)
+        if len(self.images) != len(self.kinds):
+            raise ValueError(
+                f"{len(self.images)} labelled anomalies with {len(self.kinds)} kinds; expected one kind per image."
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def counts(self) -> dict[str, int]:
+        """How many of each kind."""
+        names, counts = np.unique(self.kinds, return_counts=True)
+        return dict(zip(names.tolist(), counts.tolist()))
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.counts().items())
+        return f"LabelledAnomalies({_shape_text(self.images)}: {kinds})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,6 +187,10 @@ class Split:
         fingerprint: 16 hex digits, changes with any pixel, role or truth and with nothing else.
         title: what to print beside a number, e.g. "CIFAR-10 (JPEG copy), normal class bird".
         notes: what was done to the published set, in plain sentences.
+        anomalies: labelled anomalies to train on, where they were asked for.
+        validation_anomalies: labelled anomalies of the same kinds that are neither trained on nor tested: to choose
+            settings of a supervised detector by. Thresholds never see them.
+        options: what `load` was asked for beyond the fields above, for the record.
     """
 
     name: str
@@ -159,6 +204,9 @@ class Split:
     fingerprint: str
     title: str = ""
     notes: tuple[str, ...] = field(default=())
+    anomalies: LabelledAnomalies | None = None
+    validation_anomalies: LabelledAnomalies | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -168,6 +216,8 @@ class Split:
     def __repr__(self) -> str:
         shape = "x".join(str(side) for side in self.image_shape)
         contaminated = f" ({self.train.contaminated} anomalous)" if self.train.contaminated else ""
+        if self.anomalies is not None:
+            contaminated += f" + {len(self.anomalies)} labelled anomalies"
         return (
             f"Split({self.name!r}, {shape}, seed {self.seed}: {len(self.train)} train{contaminated},"
             f" {len(self.validation)} validation, {len(self.test)} test, fingerprint {self.fingerprint})"
@@ -184,6 +234,10 @@ def make_split(
     train_images: int | None = None,
     validation_fraction: float = 0.15,
     test_fraction: float = 0.25,
+    anomalies: float | None = None,
+    sampling: str = "proportional",
+    unseen: tuple[str, ...] = (),
+    options: dict[str, Any] | None = None,
 ) -> Split:
     """Cut a collection into train, validation and sealed test, by the rules at the top of this module.
 
@@ -192,30 +246,56 @@ def make_split(
         name: kept in the split and named in errors.
         seed: 0 or a positive whole number.
         contamination: anomalies added, as a fraction of the number of training images; 0 to `reserve`.
-        reserve: anomalies taken out of test, same unit; `contamination` by default.
+        reserve: anomalies taken out of test, same unit; what `contamination` and `anomalies` need by default.
         train_images: few-shot: number of normal training images kept; all by default.
         validation_fraction: share of the normal training images that becomes validation, between 0 and 1.
         test_fraction: share of the normal images tested where no split is published, between 0 and 1.
+        anomalies: labelled anomalies for training, same unit; as many again per validation image are kept to
+            choose settings by. None hands out none.
+        sampling: how they are chosen from the pool, see `adlib.data.sampling`.
+        unseen: kinds that are never among them.
+        options: settings of the source, kept for the record.
 
     Raises:
         ValueError: if a setting is out of range or the images do not suffice for a side.
     """
-    reserve = contamination if reserve is None else reserve
+    explicit, reserve = reserve is not None, contamination if reserve is None else reserve
     _check_settings(seed, contamination, reserve, validation_fraction, test_fraction)
+    labelled = _Labelled(anomalies, sampling, tuple(unseen)).checked(name, collection)
     notes = list(collection.notes)
     train, test = _sides(collection, name, seed, test_fraction, notes)
     train, validation = _cut_validation(collection, name, seed, train, validation_fraction)
     _check_test(collection, name, test, 0.0)
-    pool, test = _reserve_pool(collection, name, seed, test, reserve, len(train), notes)
-    _check_test(collection, name, test, reserve)
+    own = _own_anomalies(collection, test)
+    pooled = reserve
+    if labelled.share and len(own) == 0 and not explicit:
+        kept = min(train_images or len(train), len(train))
+        wanted = sum(labelled.parts(kept, len(validation)))
+        labelled.check_pool(collection, name, test, wanted)
+        pooled += wanted / len(train)
+    pool, test = _reserve_pool(collection, name, seed, test, pooled, len(train), notes)
+    _check_test(collection, name, test, pooled)
     _note_few(collection, test, notes)
     train = _few_shot(name, seed, train, train_images)
     injected = pool[: round(contamination * len(train))]
+    shown = (
+        labelled.choose(
+            collection,
+            name,
+            seed,
+            own if len(own) else pool[len(injected) :],
+            len(train),
+            len(validation),
+            notes,
+        )
+        if labelled.share
+        else {}
+    )
     train = _stream(seed, "train order").permutation(np.concatenate([train, injected]))
     test = _stream(seed, "test order").permutation(test)
     return _assemble(
         collection,
-        {"train": train, "validation": validation, "test": test},
+        {"train": train, "validation": validation, "test": test} | shown,
         len(injected),
         {
             "name": name,
@@ -223,8 +303,97 @@ def make_split(
             "contamination": contamination,
             "reserve": reserve,
             "notes": tuple(notes),
+            "options": dict(options or {}) | labelled.told(),
         },
+        labelled,
     )
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """What was asked for in the way of labelled anomalies."""
+
+    share: float | None
+    sampling: str
+    unseen: tuple[str, ...]
+
+    def checked(self, name: str, collection: Collection) -> _Labelled:
+        if self.share is not None and not 0 < self.share <= 100:
+            raise ValueError(
+                f"anomalies={self.share}; expected how many labelled anomalies to train on, relative to the number of"
+                " training images and above 0, e.g. 1.0 for as many, or None for none."
+            )
+        if self.sampling not in SAMPLINGS:
+            raise unknown_name("sampling", self.sampling, SAMPLINGS)
+        kinds = np.unique(collection.kinds[collection.anomalous]).tolist()
+        for kind in self.unseen:
+            if kind not in kinds:
+                raise unknown_name(f"kind of anomaly of {name}", kind, kinds)
+        if self.unseen and self.share is None:
+            raise ValueError(
+                f"unseen={self.unseen} without anomalies: nothing is shown, so every kind is unseen. Set anomalies,"
+                " e.g. to 1.0."
+            )
+        if self.share is not None and set(self.unseen) == set(kinds):
+            raise ValueError(f"unseen names all kinds of {name}; leave at least one to train on.")
+        return self
+
+    def told(self) -> dict[str, Any]:
+        """The settings that are not the defaults."""
+        if self.share is None:
+            return {}
+        told: dict[str, Any] = {"anomalies": self.share}
+        told |= {"sampling": self.sampling} if self.sampling != "proportional" else {}
+        return told | ({"unseen": self.unseen} if self.unseen else {})
+
+    def parts(self, train: int, validation: int) -> tuple[int, int]:
+        """How many are wanted: (to train on, to choose settings by)."""
+        return round(self.share * train), round(self.share * validation)
+
+    def check_pool(self, collection: Collection, name: str, test: np.ndarray, wanted: int) -> None:
+        """Whether test can spare as many anomalies as have to come out of it."""
+        there = int(collection.anomalous[test].sum())
+        if wanted >= there:
+            raise ValueError(
+                f"{name}: anomalies={self.share} takes {wanted} anomalies out of test, which holds {there} and has to"
+                " keep one: no training side of this set has any. Ask for fewer."
+            )
+
+    def choose(
+        self,
+        collection,
+        name: str,
+        seed: int,
+        pool: np.ndarray,
+        train: int,
+        validation: int,
+        notes: list[str],
+    ) -> dict[str, np.ndarray]:
+        """Indices of the labelled anomalies to train on, and of those to choose settings by."""
+        pool = pool[~np.isin(collection.kinds[pool], self.unseen)]
+        parts = self.parts(train, validation)
+        wanted = sum(parts)
+        if wanted > len(pool):
+            raise ValueError(
+                f"{name}: anomalies={self.share} asks for {parts[0]} labelled anomalies to train on and {parts[1]} to"
+                f" choose settings by; {len(pool)} are there.\nAsk for fewer, or raise reserve where the pool comes"
+                " out of test."
+            )
+        images, kinds = collection.images[torch.from_numpy(pool)], collection.kinds[pool]
+        chosen = choose_anomalies(images, kinds, wanted, self.sampling, _stream(seed, "labelled"), seed)
+        if len(chosen) < wanted:
+            notes.append(
+                f"{len(chosen)} labelled anomalies instead of {wanted}: every kind was sampled down to the smallest."
+            )
+        cut = max(1, round(len(chosen) * parts[0] / wanted))
+        return {"anomalies": pool[chosen[:cut]], "validation anomalies": pool[chosen[cut:]]}
+
+
+def _own_anomalies(collection: Collection, test: np.ndarray) -> np.ndarray:
+    """Anomalous images that are not tested anyway: those of a published training side, or the untested rest."""
+    if collection.sides is not None:
+        return np.flatnonzero(collection.sides == "anomalies")
+    return np.setdiff1d(np.flatnonzero(collection.anomalous), test)
 
 
 def _stream(seed: int, purpose: str) -> np.random.Generator:
@@ -393,9 +562,20 @@ def _few_shot(name: str, seed: int, train: np.ndarray, count: int | None) -> np.
 
 
 def _assemble(
-    collection: Collection, roles: dict[str, np.ndarray], contaminated: int, settings: dict
+    collection: Collection,
+    roles: dict[str, np.ndarray],
+    contaminated: int,
+    settings: dict,
+    labelled: _Labelled,
 ) -> Split:
     images = {role: collection.images[torch.from_numpy(index)] for role, index in roles.items()}
+    shown = {
+        role.replace(" ", "_"): LabelledAnomalies(
+            images[role], [str(kind) for kind in collection.kinds[index]], labelled.sampling, labelled.unseen
+        )
+        for role, index in roles.items()
+        if role.endswith("anomalies")
+    }
     test = roles["test"]
     masks = None if collection.masks is None else collection.masks[test]
     truth = Truth(collection.anomalous[test], [str(kind) for kind in collection.kinds[test]], masks)
@@ -406,6 +586,7 @@ def _assemble(
         test=SealedTest(images["test"], truth),
         fingerprint=_fingerprint(images, collection.anomalous[roles["train"]], truth),
         title=collection.title,
+        **shown,
         **settings,
     )
 
@@ -423,4 +604,13 @@ def _fingerprint(images: dict[str, Tensor], train_anomalous: np.ndarray, truth: 
     return digest.hexdigest()[:16]
 
 
-__all__ = ["GOOD", "SealedTest", "Split", "TrainImages", "Truth", "ValidationImages", "make_split"]
+__all__ = [
+    "GOOD",
+    "LabelledAnomalies",
+    "SealedTest",
+    "Split",
+    "TrainImages",
+    "Truth",
+    "ValidationImages",
+    "make_split",
+]

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from adlib.detectors import anogan, began, dagan, f_anogan, ganomaly, skip_ganomaly, trivial, unet
+from adlib.detectors import (
+    anogan,
+    began,
+    cae,
+    classical,
+    classifiers,
+    dagan,
+    deep_svdd,
+    dual_discriminator,
+    f_anogan,
+    feature_dictionary,
+    ganomaly,
+    sdn,
+    skip_ganomaly,
+    ssim_ae,
+    trivial,
+    unet,
+    vae,
+)
 from adlib.detectors.base import (
     Detector,
     Examination,
@@ -16,13 +34,22 @@ __all__ = [
     "Examination",
     "anogan",
     "began",
+    "cae",
+    "classical",
+    "classifiers",
     "dagan",
+    "deep_svdd",
     "detector_class",
     "detector_names",
+    "dual_discriminator",
     "f_anogan",
+    "feature_dictionary",
     "ganomaly",
     "make_detector",
+    "sdn",
     "skip_ganomaly",
+    "ssim_ae",
     "trivial",
     "unet",
+    "vae",
 ]

@@ -74,6 +74,7 @@ class AnoGan(Detector):
 
     name = "anogan"
     Config = Config
+    searches = True
 
     def build(self) -> dict[str, nn.Module]:
         size, channels = square_side(self.image_shape, "AnoGAN"), self.image_shape[0]

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from adlib import training
-from adlib.data import Augment, StreamedBatches, TrainImages, ValidationImages, to_symmetric, to_uint8
+from adlib.data import (
+    Augment,
+    LabelledAnomalies,
+    StreamedBatches,
+    TrainImages,
+    ValidationImages,
+    to_symmetric,
+    to_uint8,
+)
 from adlib.devices import pick_device
 from adlib.environment import source_hash
 from adlib.errors import unknown_name
@@ -78,6 +86,9 @@ class Detector(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
+    localises: ClassVar[bool] = True  # False: the map only repeats the score, and pixel metrics do not apply
+    searches: ClassVar[bool] = False  # scoring one image is an optimisation of its own, as in AnoGAN
+    learns_from_anomalies: ClassVar[bool] = False  # supervised: `fit` needs labelled anomalies
 
     def __init__(
         self,
@@ -102,6 +113,7 @@ class Detector(ABC):
         self.history: History | None = None
         self.thresholds: dict[str, float] = {}
         self.map_scale: float | None = None
+        self.anomalies: Tensor | None = None
         with self.seeded():
             self.networks = nn.ModuleDict(self.build())
         self.networks.to(self.device, memory_format=torch.channels_last)
@@ -162,6 +174,7 @@ class Detector(ABC):
         train: TrainImages | Tensor | StreamedBatches,
         validation: ValidationImages | None = None,
         *,
+        anomalies: LabelledAnomalies | None = None,
         augment: Augment | None = None,
         progress: str = "auto",
         on_checkpoint: Callable[[Detector, int], None] | None = None,
@@ -173,6 +186,7 @@ class Detector(ABC):
             train: training images, `split.train` or uint8 (N, C, H, W); or `stream_folder(...)` for sets larger
                 than memory, with this detector's batch size and seed.
             validation: `split.validation`; without it the detector scores but gives no verdicts.
+            anomalies: `split.anomalies`, for detectors that learn from labelled anomalies, and for them only.
             augment: changes each training batch: (uint8 (B, C, H, W) on the device, generator) -> the same shape.
             progress: "auto", "notebook", "terminal" or "quiet".
             on_checkpoint: called with (detector, step) at every checkpoint.
@@ -183,9 +197,10 @@ class Detector(ABC):
 
         Raises:
             ValueError: images of another shape, or a stream of another batch size or seed. TypeError: images that
-                are not uint8, validation images that did not come from a split, or a stream for a detector
-                that does not train by steps.
+                are not uint8, validation images that did not come from a split, a stream for a detector that
+                does not train by steps, or anomalies for one that learns from normal images only.
         """
+        self._take_anomalies(anomalies)
         images = self._training_images(train, augment)
         held = None if validation is None else self._checked(_validation_only(validation).images)
         self._fit(
@@ -195,6 +210,21 @@ class Detector(ABC):
         if validation is not None:
             self.calibrate(validation)
         return self
+
+    def _take_anomalies(self, anomalies: LabelledAnomalies | None) -> None:
+        if not self.learns_from_anomalies:
+            if anomalies is not None:
+                raise TypeError(
+                    f"{self.name} learns from normal images only; leave `anomalies` out, or take a supervised "
+                    "detector such as dual_discriminator."
+                )
+            return
+        if not isinstance(anomalies, LabelledAnomalies) or len(anomalies) == 0:
+            raise TypeError(
+                f"{self.name} learns from labelled anomalies and got {anomalies!r}: load(..., anomalies=1.0) puts them "
+                "into the split, fit(split.train, split.validation, anomalies=split.anomalies) takes them."
+            )
+        self.anomalies = self._checked(anomalies.images)
 
     def _training_images(
         self, train: TrainImages | Tensor | StreamedBatches, augment: Augment | None

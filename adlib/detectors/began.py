@@ -25,7 +25,7 @@ from adlib import losses, scores
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
 from adlib.detectors.shapes import square_side
-from adlib.models.began import AutoEncoder, Decoder
+from adlib.models.began import AutoEncoder, Balance, Decoder
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,6 @@ class Config(base.Config):
         return cls(steps=200_000, width=128, checkpoints=40)
 
 
-class _Balance(nn.Module):
-    """k_t, kept with the networks so that it is saved and resumed with them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("k", torch.zeros(()))
-
-
 class Began(Detector):
     """BEGAN with the score "D". Images are square, 16, 32, 64, 128 or 256 pixels wide."""
 
@@ -84,7 +76,7 @@ class Began(Detector):
         return {
             "generator": Decoder(size, channels, config.latent, config.width),
             "discriminator": AutoEncoder(size, channels, config.latent, config.width),
-            "balance": _Balance(),
+            "balance": Balance(),
         }
 
     def build_optimisers(self) -> dict:

@@ -18,6 +18,7 @@ from adlib import losses, scores
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
 from adlib.detectors.shapes import square_side
+from adlib.models.began import Balance
 from adlib.models.dagan import AutoEncoderDiscriminator
 from adlib.models.ganomaly import initialise_dcgan
 from adlib.models.unet import UNet
@@ -27,7 +28,8 @@ from adlib.models.unet import UNet
 class Config(base.Config):
     """Settings of DAGAN.
 
-    score: "G", the residual through the generator (the paper's), or "DG", through D(G(x)).
+    score: "G", the residual through the generator (the paper's), "DG", through D(G(x)), or "worst_patch", the
+        largest mean residual of a patch.
     adversarial, generator, discriminator: weights of L_adv, L_Gcon and L_Dcon.
     squared: the printed norms are squared, as most code has it; False takes them as printed.
     opposed: the players pull L_adv in opposite directions. False takes the printed sum literally: both
@@ -68,7 +70,7 @@ class Config(base.Config):
 
 
 class Dagan(Detector):
-    """DAGAN with the residual scores "G" and "DG". Images are square, the side a power of two from 16 on."""
+    """DAGAN with the scores "G", "DG" and "worst_patch". Images are square, the side a power of two from 16 on."""
 
     name = "dagan"
     Config = Config
@@ -86,7 +88,8 @@ class Dagan(Detector):
         return {name: self.adam(network, rate, betas) for name, network in self.networks.items()}
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
-        generator, discriminator, weight = *self.networks.values(), self.config
+        generator, discriminator = self.networks["generator"], self.networks["discriminator"]
+        weight = self.config
         reconstructions = generator(images)
         images_redrawn = discriminator(images)
         reconstructions_redrawn = discriminator(reconstructions)
@@ -96,7 +99,8 @@ class Dagan(Detector):
         discriminator_error = losses.l2_reconstruction_loss(images, images_redrawn, weight.squared)
         pull = weight.adversarial * adversarial
         generator_loss = weight.generator * generator_error + pull
-        discriminator_loss = weight.discriminator * discriminator_error + (-pull if weight.opposed else pull)
+        held = self.restraint() * pull
+        discriminator_loss = weight.discriminator * discriminator_error + (-held if weight.opposed else held)
 
         # Each loss reaches the parameters of its own player only; the generator's flows through D.
         self.optimisers["generator"].zero_grad()
@@ -111,11 +115,53 @@ class Dagan(Detector):
             "adversarial": adversarial.detach(),
         }
 
+    def restraint(self) -> Tensor | float:
+        """Share of L_adv that the discriminator may pursue, a scalar from 0 to 1: all of it in the paper."""
+        return 1.0
+
     def _examine(self, images: Tensor) -> Examination:
         reconstructions = self.networks["generator"](images)
         redrawn = self.networks["discriminator"](reconstructions)
+        maps = scores.residual_map(images, reconstructions)
         residuals = {
             "G": scores.residual_l2(images, reconstructions),
             "DG": scores.residual_l2(images, redrawn),
+            "worst_patch": scores.worst_patch(maps),
         }
-        return Examination(residuals, scores.residual_map(images, reconstructions), reconstructions)
+        return Examination(residuals, maps, reconstructions)
+
+
+@dataclass(frozen=True)
+class BalancedConfig(Config):
+    """Settings of DAGAN with BEGAN's control. gamma: L_adv / L_Dcon to hold. k_rate: how fast k_t moves."""
+
+    gamma: float = 0.5  # as BEGAN's
+    k_rate: float = 0.05  # BEGAN's 0.001 is for runs a hundred times as long
+
+
+class BalancedDagan(Dagan):
+    """DAGAN with the control that it dropped from its ancestor: k_t holds the discriminator back while it wins.
+
+    The discriminator minimises L_Dcon - k_t L_adv; k_t grows while L_adv stays below gamma L_Dcon, and falls
+    when it exceeds that. Not in the paper: ours, to find out what the control is worth.
+    """
+
+    name = "dagan_balanced"
+    Config = BalancedConfig
+
+    def build(self) -> dict[str, nn.Module]:
+        return {**super().build(), "balance": Balance()}
+
+    def build_optimisers(self) -> dict:
+        rate, betas = self.config.learning_rate, self.config.betas
+        return {name: self.adam(self.networks[name], rate, betas) for name in ("generator", "discriminator")}
+
+    def training_step(self, images: Tensor) -> dict[str, Tensor]:
+        found, k, config = super().training_step(images), self.networks["balance"].k, self.config
+        errors = found["discriminator_error"], found["adversarial"]
+        k.copy_(losses.equilibrium(k, *errors, config.gamma, config.k_rate))
+        return {**found, "k": k.clone()}
+
+    def restraint(self) -> Tensor | float:
+        """k_t, a scalar from 0 to 1."""
+        return self.networks["balance"].k

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from adlib import losses, scores
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
+from adlib.detectors.phases import StepCounter
 from adlib.detectors.shapes import square_side
 from adlib.models.ganomaly import Decoder, Encoder, initialise_dcgan
 from adlib.models.wgan import LightCritic, ResidualCritic, ResidualGenerator
@@ -70,20 +71,6 @@ class Config(base.Config):
         return cls(steps=150_000, batch_size=64, residual=True, width=64, checkpoints=15)
 
 
-class _Counter(nn.Module):
-    """Number of steps taken: an int, kept with the networks' state so that a resumed run knows its phase."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.count)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        self.count = int(state)
-
-
 class FAnoGan(Detector):
     """f-AnoGAN with the scores "A" and "G". Images are square, 16, 32, 64, 128 or 256 pixels wide."""
 
@@ -101,7 +88,7 @@ class FAnoGan(Detector):
             generator = Decoder(size, channels, config.latent, config.width).apply(initialise_dcgan)
             critic = LightCritic(size, channels, config.width)
             encoder = Encoder(size, channels, config.latent, config.width).apply(initialise_dcgan)
-        return {"generator": generator, "critic": critic, "encoder": encoder, "counter": _Counter()}
+        return {"generator": generator, "critic": critic, "encoder": encoder, "counter": StepCounter()}
 
     def build_optimisers(self) -> dict:
         rate, betas = self.config.learning_rate, self.config.betas

@@ -27,7 +27,8 @@ from adlib.models.unet import UNet
 class Config(base.Config):
     """Settings of Skip-GANomaly.
 
-    score: "A", the paper's sum of pixel and feature residuals, or "G", the pixels alone as DAGAN takes them.
+    score: "A", the paper's sum of pixel and feature residuals, "G", the pixels alone as DAGAN takes them, or
+        "worst_patch", the largest mean residual of a patch.
     adversarial, contextual, latent: weights of the generator's losses.
     pixel_share: weight of the pixels in "A".
     dropped_skips, width, betas: as in DAGAN.
@@ -62,7 +63,7 @@ class Config(base.Config):
 
 
 class SkipGanomaly(Detector):
-    """Skip-GANomaly with the scores "A" and "G". Images are square, the side a power of two from 16 on."""
+    """Skip-GANomaly, scores "A", "G" and "worst_patch". Images are square, the side a power of two from 16 on."""
 
     name = "skip_ganomaly"
     Config = Config
@@ -114,5 +115,10 @@ class SkipGanomaly(Detector):
         combined = scores.skip_ganomaly_score(
             images, reconstructions, features, features_again, self.config.pixel_share
         )
-        residuals = {"A": combined, "G": scores.residual_l2(images, reconstructions)}
-        return Examination(residuals, scores.residual_map(images, reconstructions), reconstructions)
+        maps = scores.residual_map(images, reconstructions)
+        residuals = {
+            "A": combined,
+            "G": scores.residual_l2(images, reconstructions),
+            "worst_patch": scores.worst_patch(maps),
+        }
+        return Examination(residuals, maps, reconstructions)

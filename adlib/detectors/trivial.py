@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from adlib import scores
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
 from adlib.training import History
@@ -72,8 +73,7 @@ class Pca(Detector):
         centred = images.flatten(1) - pca.mean
         reconstruction = (centred @ pca.components.T @ pca.components + pca.mean).view_as(images)
         maps = (images - reconstruction).abs().mean(1)
-        patches = nn.functional.avg_pool2d(maps[:, None], 8, 4).flatten(1)
-        distances = {"mean_error": maps.flatten(1).mean(1), "worst_patch": patches.amax(1)}
+        distances = {"mean_error": maps.flatten(1).mean(1), "worst_patch": scores.worst_patch(maps)}
         return Examination(distances, maps, reconstruction.clamp(-1, 1))
 
 

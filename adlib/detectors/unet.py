@@ -49,7 +49,7 @@ class Config(base.Config):
 
 
 class Unet(Detector):
-    """The U-Net with the residual score "G". Images are square, the side a power of two from 16 on."""
+    """The U-Net with the scores "G" and "worst_patch". Images are square, the side a power of two from 16 on."""
 
     name = "unet"
     Config = Config
@@ -72,5 +72,9 @@ class Unet(Detector):
 
     def _examine(self, images: Tensor) -> Examination:
         reconstructions = self.networks["generator"](images)
-        residual = scores.residual_l2(images, reconstructions)
-        return Examination({"G": residual}, scores.residual_map(images, reconstructions), reconstructions)
+        maps = scores.residual_map(images, reconstructions)
+        residuals = {
+            "G": scores.residual_l2(images, reconstructions),
+            "worst_patch": scores.worst_patch(maps),
+        }
+        return Examination(residuals, maps, reconstructions)

@@ -6,6 +6,7 @@ but with a linear last layer: its ELU cannot draw a pixel of -1.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from adlib.models.ganomaly import doublings
@@ -68,3 +69,11 @@ class AutoEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decoder(self.encoder(images))
+
+
+class Balance(nn.Module):
+    """k_t, a buffer among the networks, so that it is saved and resumed with them. k: scalar in [0, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("k", torch.zeros(()))

@@ -12,16 +12,17 @@ nothing piles up.
 style     palette, matplotlib settings, the stamp that says where a figure comes from
 images    images, reconstructions with their differences, anomaly maps with the true defects
 scores    histograms and ROC curves of scores, and what one threshold does
+comparisons  several detectors on the same images, over seeds, along training and along a study's axis
 runs      losses and checkpoints of one run; contamination, paper beside ours, leaks over many runs
 tables    mean ± SD over runs, bold only where better by more than the spread
-explorer  a slider over thresholds that needs no kernel
+widgets   a threshold to drag, a training to scrub through, maps to fade in, a quiz; no kernel needed
 source    the code of the package, shown as it runs
 """
 
 from __future__ import annotations
 
-from adlib.viz.explorer import threshold_explorer
-from adlib.viz.images import anomaly_map_grid, image_gallery, reconstruction_grid
+from adlib.viz.comparisons import detectors_on_images, seed_lines, seed_spread, speed_figure, study_curves
+from adlib.viz.images import anomaly_map_grid, image_gallery, image_rows, reconstruction_grid
 from adlib.viz.runs import (
     checkpoint_curve,
     contamination_figure,
@@ -33,22 +34,32 @@ from adlib.viz.scores import roc_figure, score_histograms, threshold_figure
 from adlib.viz.source import show_source
 from adlib.viz.style import stamp, use_style
 from adlib.viz.tables import score_table
+from adlib.viz.widgets import defect_quiz, map_overlay, threshold_explorer, training_scrubber
 
 __all__ = [
     "anomaly_map_grid",
     "checkpoint_curve",
     "contamination_figure",
+    "defect_quiz",
+    "detectors_on_images",
     "image_gallery",
+    "image_rows",
     "leak_figure",
     "loss_curves",
+    "map_overlay",
     "paper_beside_ours",
     "reconstruction_grid",
     "roc_figure",
     "score_histograms",
     "score_table",
+    "seed_lines",
+    "seed_spread",
     "show_source",
+    "speed_figure",
     "stamp",
+    "study_curves",
     "threshold_explorer",
     "threshold_figure",
+    "training_scrubber",
     "use_style",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -36,6 +36,29 @@ def image_gallery(images: ArrayLike, title: str = "") -> Figure:
         show_picture(axis, picture)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+@book_figure
+def image_rows(rows: Mapping[str, ArrayLike]) -> Figure:
+    """Groups of images, one named row each; a row with fewer images than the longest ends early.
+
+    Args:
+        rows: name of the row -> uint8, shape (N, C, H, W), C = 1 or 3; six to twelve are readable.
+
+    Returns:
+        The figure.
+
+    Raises:
+        TypeError: pixels are not uint8. ValueError: not of this shape, or no row.
+    """
+    if not rows:
+        raise ValueError("there is no row; expected at least one name with its images.")
+    pictures = {name: as_pictures(images, name) for name, images in rows.items()}
+    figure, axes = _image_axes(max(map(len, pictures.values())), list(pictures), [])
+    for row, batch in zip(axes, pictures.values()):
+        for axis, picture in zip(row, batch):
+            show_picture(axis, picture)
     return figure
 
 

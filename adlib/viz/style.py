@@ -56,8 +56,10 @@ def use_style() -> Any:
 def stamp(figure: Figure, text: str) -> Figure:
     """Write where a figure comes from in small grey letters at its foot.
 
+    A figure that is still to be laid out makes room for it; those of this package have done so already.
+
     Args:
-        figure: a figure of this module; a stamp already there is replaced.
+        figure: of this package, or any other; a stamp already there is replaced.
         text: one line, for instance "elpv/mono · ganomaly · seed 0 · adlib 1a2b3c".
 
     Returns:
@@ -65,6 +67,9 @@ def stamp(figure: Figure, text: str) -> Figure:
     """
     for old in [t for t in figure.texts if t.get_gid() == "stamp"]:
         old.remove()
+    if (engine := figure.get_layout_engine()) is not None and engine.get().get("rect") == (0, 0, 1, 1):
+        room = STAMP_HEIGHT / figure.get_figheight()
+        engine.set(rect=(0, room, 1, 1 - room))
     foot = 0.05 / figure.get_figheight()
     figure.text(0.995, foot, text, ha="right", va="bottom", fontsize=7.5, color=REFERENCE, gid="stamp")
     return figure

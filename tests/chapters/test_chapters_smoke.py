@@ -9,7 +9,6 @@ import pytest
 
 from adlib.chapters import baselines
 from adlib.chapters.run import Workspace, run_chapter
-from adlib.chapters.site import build_site
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE = Workspace(ROOT)
@@ -37,7 +36,5 @@ def test_every_image_of_a_chapter_has_words(name):
             )
 
 
-def test_the_pages_can_be_built_from_it():
-    records = [run_chapter(name, "smoke", workspace=WORKSPACE) for name in WORKSPACE.chapters()]
-    pages = build_site(records, name="html-smoke", workspace=WORKSPACE)
-    assert (pages / "index.html").is_file()
+def test_the_pages_can_be_built_from_it(smoke_site):
+    assert (smoke_site / "index.html").is_file()

@@ -58,7 +58,7 @@ def test_the_life_of_a_baseline(adlib, no_kernel):
     assert "auroc: 0.9 has no baseline (run a run)" in err
 
     code, out, _ = adlib("baselines", "update", "01_tiny", "--profile", "smoke", "--reason", "first")
-    assert (code, out) == (0, "auroc: none -> 0.9\n")
+    assert (code, out) == (0, "auroc: none -> 0.9\nreason: first\nrecord: a run, commit 0\n")
     assert adlib("baselines", "check", "01_tiny", "--profile", "smoke")[0] == 0
 
     no_kernel["auroc"] = 0.7

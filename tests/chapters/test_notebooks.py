@@ -55,6 +55,12 @@ def test_it_declares_its_parameters(notebook):
     assert declared_parameters(notebook)["profile"] == "book", "what a reader runs is what the page shows"
 
 
+def test_its_parameters_are_fields_of_a_form_in_colab(notebook):
+    (cell,) = [cell for cell in code(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    for line in cell.source.splitlines():
+        assert re.search(r"# @param (\[.+\]|\{type: \"(string|integer|number|boolean|raw)\"\})$", line), line
+
+
 def test_the_first_cell_installs_the_distribution_where_it_is_missing(notebook):
     """On PyPI `adlib` is somebody else's; ours is `adlib-book`, installed only where it is missing."""
     first = code(notebook)[0].source
@@ -98,6 +104,32 @@ def test_it_begins_with_its_title_and_has_one(notebook):
 
 def test_nothing_is_left_to_be_written(notebook):
     assert not re.search(r"\b(?:PROSE_\w+|TODO|FIXME|TBD|lorem ipsum)\b", prose(notebook))
+
+
+def section(notebook, title: str) -> str:
+    """The text below a heading, up to the next of the same level."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", prose(notebook), re.MULTILINE | re.DOTALL)
+    return found[1] if found else ""
+
+
+def test_the_summary_is_a_list(notebook):
+    points = re.findall(r"^\* \S", section(notebook, "Summary"), re.MULTILINE)
+    assert 3 <= len(points) <= 8, (
+        f"{len(points)} points; a summary has three to eight, each beginning with '* '"
+    )
+
+
+def test_five_questions_to_test_oneself(notebook):
+    """Folded answers, in the form ```{admonition} 1. Question?, below the heading Self-test."""
+    asked = re.findall(
+        r"^```\{admonition\} (\d)\. (.+)\n:class: dropdown tip\n(.+)\n```$",
+        section(notebook, "Self-test"),
+        re.MULTILINE,
+    )
+    assert [number for number, _, _ in asked] == list("12345")
+    for _, question, answer in asked:
+        assert question.endswith((".", "?"))
+        assert len(answer) > 30
 
 
 def test_headings_do_not_skip_a_level(notebook):

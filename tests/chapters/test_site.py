@@ -15,6 +15,7 @@ from tiny_checkout import make_workspace
 
 import adlib
 from adlib.chapters import scripts
+from adlib.chapters.pages import public_modules
 from adlib.chapters.run import ChapterError, run_chapter
 from adlib.chapters.scripts import PACKAGES, Package, fetch_scripts
 from adlib.chapters.site import (
@@ -24,7 +25,6 @@ from adlib.chapters.site import (
     foreign_resources,
     last_verified,
     page_names,
-    public_modules,
     repository_setting,
     staged_notebook,
     with_repository,

@@ -1,4 +1,4 @@
-"""A checkout in miniature: one chapter of a few cells, a book of two pages."""
+"""A checkout in miniature: one chapter of a few cells, a book of two pages and the glossary."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ def make_workspace(root: Path) -> Workspace:
     (root / "book").mkdir()
     for name in ("_ext", "_static"):
         shutil.copytree(ROOT / "book" / name, root / "book" / name)
-    shutil.copy(ROOT / "book" / "references.bib", root / "book")
+    for name in ("references.bib", "glossary.md", "glossary.yml"):
+        shutil.copy(ROOT / "book" / name, root / "book")
     (root / "book" / "index.md").write_text("# A tiny book\n\n" + "Prose with maths: $E = mc^2$.\n\n" * 5)
     (root / "book" / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_tiny\n"
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_tiny\n  - file: book/glossary\n"
     )
     shutil.copy(ROOT / "_config.yml", root)
     (root / "requirements.lock").write_text("nothing==1\n")

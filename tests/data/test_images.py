@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adlib.data.images import ImageFileError, read_image, read_mask, resize_image, resize_mask
+from adlib.data.images import (
+    ImageFileError,
+    image_from_file,
+    read_image,
+    read_mask,
+    resize_image,
+    resize_mask,
+    resize_stack,
+)
 
 
 def test_shrinking_averages_every_original_pixel():
@@ -87,3 +95,18 @@ def test_masks_may_be_stored_as_0_and_1(tmp_path):
     Image.fromarray(values * 255).save(tmp_path / "white.png")
     assert (read_mask(tmp_path / "ones.png", (4, 4)) == values).all()
     assert (read_mask(tmp_path / "white.png", (4, 4)) == values).all()
+
+
+def test_one_file_gives_the_bytes_that_its_folder_gives(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "colour.png")
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    colour = image_from_file(tmp_path / "colour.png", (3, 16, 16))
+    assert np.array_equal(colour, resize_stack(pixels[None], 16))
+    grey = image_from_file(tmp_path / "grey.png", (1, 16, 16))
+    assert np.array_equal(grey, resize_stack(pixels[None, ..., 0], 16))
+    assert image_from_file(tmp_path / "grey.png", (3, 16, 16)).shape == (1, 3, 16, 16)
+    with pytest.raises(ImageFileError, match="is coloured; this detector was trained on grey"):
+        image_from_file(tmp_path / "colour.png", (1, 16, 16))
+    with pytest.raises(FileNotFoundError, match=r"none\.png' is not a file"):
+        image_from_file(tmp_path / "none.png", (1, 16, 16))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from adlib import losses
 from adlib.detectors import make_detector
 from adlib.models.unet import skip_count
 
@@ -328,3 +329,25 @@ def test_published_settings_build_at_the_published_width(name):
     expected = {"dagan": 29_244_035 + 1_315_587, "unet": 29_244_035}
     if name in expected:
         assert sum(p.numel() for p in detector.networks.parameters()) == expected[name]
+
+
+def test_the_balance_holds_the_judge_back_while_it_wins(tiny_split):
+    balanced = _make("dagan_balanced", k_rate=0.5)
+    images = balanced.normalise(tiny_split.train.images[:8])
+    first = balanced.training_step(images)
+    wanted = losses.equilibrium(torch.zeros(()), first["discriminator_error"], first["adversarial"], 0.5, 0.5)
+    assert float(first["k"]) == pytest.approx(float(wanted))
+    plain, held = _make("dagan"), _make("dagan_balanced")
+    for detector in (plain, held):  # k starts at 0: the first step of D knows nothing of L_adv
+        detector.training_step(images)
+    expected = _make("dagan", adversarial=0.0)
+    expected.training_step(images)
+    for name, wanted in expected.networks["discriminator"].named_parameters():
+        found = held.networks["discriminator"].get_parameter(name)
+        torch.testing.assert_close(found, wanted)
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(
+            plain.networks["discriminator"].parameters(), held.networks["discriminator"].parameters()
+        )
+    )

@@ -12,13 +12,13 @@ import adlib
 PACKAGE = Path(adlib.__file__).parent
 ROOMS = [
     ("errors", "files", "environment", "devices"),
-    ("losses", "scores", "metrics"),
+    ("losses", "scores", "metrics", "transforms"),
     ("models",),
     ("data",),
     ("training",),
     ("detectors",),
-    ("results", "viz", "experiment", "published"),
-    ("sweep",),
+    ("results", "viz", "experiment", "published", "weight_search"),
+    ("sweep", "plans", "cluster"),
     ("chapters",),
     ("cli",),
 ]

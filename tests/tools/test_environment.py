@@ -110,3 +110,20 @@ def test_the_lock_is_what_pip_brought_without_hosts_paths_and_ourselves():
 def test_the_lock_refuses_a_path_or_an_address(line):
     with pytest.raises(ValueError, match="no pinned release"):
         lock.lock_text(line, "3.11")
+
+
+def test_the_oldest_versions_are_the_floors_of_the_core(tmp_path, monkeypatch):
+    project = {
+        "dependencies": ["torch>=2.4", "pillow>=10"],
+        "optional-dependencies": {"book": ["jupyter-book>=1.0.4,<2"]},
+    }
+    assert (
+        environment.versions_text(project, "oldest") == "torch==2.4.*\npillow==10.*\njupyter-book>=1.0.4,<2\n"
+    )
+    assert environment.versions_text(project, "newest") == "torch>=2.4\npillow>=10\njupyter-book>=1.0.4,<2\n"
+    assert environment.requirements("locked") == environment.LOCK
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").write_bytes((Path(lock.ROOT) / "pyproject.toml").read_bytes())
+    assert "torch==2.4.*" in environment.requirements("oldest").read_text()
+    with pytest.raises(SystemExit, match="expected locked, oldest or newest"):
+        environment.requirements("olddest")

@@ -1,0 +1,258 @@
+"""Two baselines from before deep learning: the one-class support vector machine and the isolation forest.
+
+Both are fitted by scikit-learn and kept as plain tensors, from which scores are computed: a saved detector needs no
+pickle. Neither says where: the map of an image carries its score at every pixel.
+
+Source: Schoelkopf et al. 2001 and Liu et al. 2008; preprocessing and settings as in Ruff et al. 2018, whose numbers
+Chung et al. 2020 copied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest as Forest
+from sklearn.svm import OneClassSVM
+from torch import Tensor, nn
+
+from adlib.detectors import base
+from adlib.detectors.base import Detector, Examination
+from adlib.training import History
+
+GAMMAS = tuple(2.0**k for k in range(-10, 0))  # grid of Ruff et al. 2018
+
+
+class Store(nn.Module):
+    """Named tensors whose shapes are known only after fitting; loading takes the shapes of the file.
+
+    Source: none, ours. Shapes: any.
+    """
+
+    def __init__(self, *names: str):
+        super().__init__()
+        for name in names:
+            self.register_buffer(name, torch.zeros(0))
+
+    def keep(self, **tensors: Tensor | np.ndarray) -> None:
+        """Set tensors of any shape by name; floats are kept as float32."""
+        for name, tensor in tensors.items():
+            tensor = torch.as_tensor(tensor)
+            tensor = tensor.float() if tensor.is_floating_point() else tensor
+            setattr(self, name, tensor.to(getattr(self, name).device))
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
+        for name in self._buffers:
+            if prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def contrast_pixels(images: Tensor) -> Tensor:
+    """Pixels after global contrast normalisation: minus the image's mean, divided by its mean absolute deviation.
+
+    Args:
+        images: (B, C, H, W), any range.
+
+    Returns:
+        (B, C H W).
+
+    Source: Ruff et al. 2018, section 4.1.
+    """
+    pixels = images.float().flatten(1)
+    pixels = pixels - pixels.mean(1, keepdim=True)
+    return pixels / pixels.abs().mean(1, keepdim=True).clamp_min(1e-8)
+
+
+class _Classical(Detector):
+    """What both share: principal components of all images at once, one score, no map and no reconstruction."""
+
+    localises = False
+
+    def build(self) -> dict[str, nn.Module]:
+        return {"components": Store("mean", "directions"), "machine": Store(*self._tensors)}
+
+    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+        if len(images) < 2:
+            raise ValueError(f"{self.name} needs at least 2 training images, got {len(images)}.")
+        pixels = torch.cat([contrast_pixels(self.normalise(part)).cpu() for part in images.split(512)])
+        pca = PCA(self.config.variance, svd_solver="full").fit(pixels.numpy())
+        self.networks["components"].keep(mean=pca.mean_, directions=pca.components_)
+        self._learn(pca.transform(pixels.numpy()).astype(np.float32))
+        self.history = History()
+
+    def _learn(self, codes: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def _distance(self, codes: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _examine(self, images: Tensor) -> Examination:
+        store = self.networks["components"]
+        score = self._distance((contrast_pixels(images) - store.mean) @ store.directions.T)
+        # A decision function may be negative; a map may not.
+        maps = score.clamp_min(0)[:, None, None].expand(-1, *images.shape[2:])
+        return Examination({self.config.score: score}, maps, images)
+
+
+def _refuse_variance(variance: float) -> None:
+    if not 0 < variance < 1:
+        raise ValueError(f"variance is {variance}; expected the share to keep, between 0 and 1.")
+
+
+@dataclass(frozen=True)
+class OcsvmConfig(base.Config):
+    """Settings of the one-class SVM.
+
+    variance: share of the pixels' variance that the principal components keep.
+    nu: share of the training images that may lie outside.
+    gamma: of the kernel exp(-gamma ||x - y||^2); 0 takes 1 / (components x variance), scikit-learn's "scale". The
+        papers chose it on a tenth of the test set.
+    """
+
+    score: str = "decision"
+    steps: int = 1
+    variance: float = 0.95  # Ruff et al. 2018
+    nu: float = 0.1  # Ruff et al. 2018: 0.01 or 0.1
+    gamma: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.nu <= 1:
+            raise ValueError(f"nu is {self.nu}; it is a share of the training images, above 0 and up to 1.")
+        _refuse_variance(self.variance)
+        if self.gamma < 0:
+            raise ValueError(f"gamma is {self.gamma}; expected a positive number, or 0 for the usual scale.")
+
+    @classmethod
+    def smoke(cls) -> OcsvmConfig:
+        """The same in every profile."""
+        return cls()
+
+    book = paper = smoke
+
+
+class OneClassSvm(_Classical):
+    """One-class SVM with a Gaussian kernel on principal components, score "decision". Any image shape."""
+
+    name = "ocsvm"
+    Config = OcsvmConfig
+
+    _tensors = ("supports", "weights", "offset", "gamma")
+
+    def _learn(self, codes: np.ndarray) -> None:
+        gamma = self.config.gamma or 1.0 / (codes.shape[1] * codes.var())
+        machine = OneClassSVM(nu=self.config.nu, gamma=float(gamma)).fit(codes)
+        self.networks["machine"].keep(
+            supports=machine.support_vectors_,
+            weights=machine.dual_coef_[0],
+            offset=machine.intercept_,
+            gamma=np.array(gamma),
+        )
+
+    def _distance(self, codes: Tensor) -> Tensor:
+        machine = self.networks["machine"]
+        similar = torch.exp(-machine.gamma * torch.cdist(codes, machine.supports).square())
+        return -(similar.double() @ machine.weights.double() + machine.offset.double())
+
+
+@dataclass(frozen=True)
+class ForestConfig(base.Config):
+    """Settings of the isolation forest.
+
+    variance: share of the pixels' variance that the principal components keep.
+    trees, subsample: how many trees, of how many images each.
+    """
+
+    score: str = "isolation"
+    steps: int = 1
+    variance: float = (
+        0.95  # not published for the forest; on raw pixels it comes nowhere near the published numbers
+    )
+    trees: int = 100  # Ruff et al. 2018
+    subsample: int = 256  # Ruff et al. 2018
+
+    def __post_init__(self) -> None:
+        _refuse_variance(self.variance)
+        for name in ("trees", "subsample"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more.")
+
+    @classmethod
+    def smoke(cls) -> ForestConfig:
+        """A tenth of the trees."""
+        return cls(trees=10, subsample=32)
+
+    @classmethod
+    def book(cls) -> ForestConfig:
+        """The published settings; they cost nothing."""
+        return cls()
+
+    paper = book
+
+
+class IsolationForest(_Classical):
+    """Isolation forest on principal components. Any image shape.
+
+    Score "isolation" in (0, 1): 2^(-mean path length / usual path length).
+    """
+
+    name = "isolation_forest"
+    Config = ForestConfig
+
+    _tensors = ("feature", "threshold", "left", "right", "length", "usual")
+
+    def _learn(self, codes: np.ndarray) -> None:
+        subsample = min(self.config.subsample, len(codes))
+        forest = Forest(n_estimators=self.config.trees, max_samples=subsample, random_state=self.seed)
+        forest.fit(codes)
+        trees = [tree.tree_ for tree in forest.estimators_]
+        shape = (len(trees), max(tree.node_count for tree in trees))
+        parts = {name: np.zeros(shape, np.int64) for name in ("feature", "left", "right")}
+        parts |= {name: np.zeros(shape) for name in ("threshold", "length")}
+        for row, tree in enumerate(trees):
+            leaf, size = tree.children_left < 0, slice(tree.node_count)
+            itself = np.arange(tree.node_count)
+            parts["feature"][row, size] = np.where(leaf, 0, tree.feature)
+            parts["threshold"][row, size] = _rounded_down(tree.threshold)
+            parts["left"][row, size] = np.where(leaf, itself, tree.children_left)
+            parts["right"][row, size] = np.where(leaf, itself, tree.children_right)
+            parts["length"][row, size] = _depths(tree) + _usual_length(tree.n_node_samples)
+        self.networks["machine"].keep(**parts, usual=_usual_length(np.array([subsample])))
+
+    def _distance(self, codes: Tensor) -> Tensor:
+        forest = self.networks["machine"]
+        trees = torch.arange(len(forest.feature), device=codes.device)
+        nodes = torch.zeros((len(codes), len(trees)), dtype=torch.int64, device=codes.device)
+        while True:
+            goes_left = codes.gather(1, forest.feature[trees, nodes]) <= forest.threshold[trees, nodes]
+            after = torch.where(goes_left, forest.left[trees, nodes], forest.right[trees, nodes])
+            if torch.equal(after, nodes):  # leaves lead to themselves
+                break
+            nodes = after
+        return torch.exp2(-forest.length[trees, nodes].mean(1) / forest.usual)
+
+
+def _rounded_down(values: np.ndarray) -> np.ndarray:
+    """The largest float32 not above each value: float32 pixels are then on the same side as before."""
+    small = values.astype(np.float32)
+    return np.where(small > values, np.nextafter(small, np.float32(-np.inf)), small)
+
+
+def _depths(tree) -> np.ndarray:
+    """Number of splits above each node; scikit-learn lists parents before children."""
+    depths = np.zeros(tree.node_count)
+    for node in range(tree.node_count):
+        if tree.children_left[node] >= 0:
+            depths[[tree.children_left[node], tree.children_right[node]]] = depths[node] + 1
+    return depths
+
+
+def _usual_length(count: np.ndarray) -> np.ndarray:
+    """Mean path length of a failed search among `count` leaves: what a leaf with several images still hides."""
+    count = np.asarray(count, float)
+    harmonic = np.log(np.maximum(count - 1, 1)) + np.euler_gamma
+    return np.where(
+        count > 2, 2 * harmonic - 2 * (count - 1) / np.maximum(count, 1), (count == 2).astype(float)
+    )

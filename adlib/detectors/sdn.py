@@ -1,0 +1,248 @@
+"""Style distillation: a second network learns the auto-encoder's blur, and only what it cannot explain is a defect.
+
+An auto-encoder changes an image in two ways: its *style* (everything comes out a little blurred) and, where the image
+is abnormal, its *content*. A student of high capacity without a bottleneck learns on normal images to do what the
+frozen auto-encoder, its teacher, does. Where both agree, the difference was style; the difference between the two
+is the anomaly map.
+
+A student that has only seen normal images may learn the content as well. OE-SDN keeps it honest with outlier
+exposure: transformed images, standing for outliers, it has to hand through unchanged.
+
+    J = (1 - lambda) d(f_OS(x), f_AE(x)) + lambda d(x~, f_OS(x~)),   d = DSSIM + MSE,   x~ a transformed x
+
+Both phases are one training run: first the teacher, then, the teacher frozen, the student. (A talk about the paper
+says that both are trained jointly; the objective above is the student's alone.)
+
+Source: Chung, Park, Keum, Ki, Kang 2020, "Unsupervised Anomaly Detection Using Style Distillation".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from adlib import losses, metrics, scores
+from adlib.data import StreamedBatches, to_uint8
+from adlib.detectors import base
+from adlib.detectors.base import Detector, Examination
+from adlib.detectors.cae import warn_if_constant
+from adlib.detectors.phases import StepCounter
+from adlib.detectors.shapes import square_side
+from adlib.errors import unknown_name
+from adlib.models.auto_encoder import auto_encoder
+from adlib.models.rnan import Rnan, attention_bytes, largest_batch
+from adlib.transforms import NEEDS_AUTO_ENCODER, TRANSFORMS
+
+LARGEST_STEP = 4 * 2**30  # bytes that the attention matrices of one step may take
+_PSEUDO_IMAGES = 128  # validation images by which transforms are ranked
+
+
+@dataclass(frozen=True)
+class Config(base.Config):
+    """Settings of style distillation.
+
+    score: "style_distance", d(f_OS(x), f_AE(x)); "difference", the mean of the map |f_OS(x) - f_AE(x)|, its "maximum",
+        its "worst_patch"; or "teacher", the auto-encoder's own DSSIM to the image. Which one the paper uses for
+        whole images is not published; d is what the student is trained by.
+    student_share: the part of `steps` that trains the student, the last one.
+    student_images: images of each batch that the student is shown; it costs ten times the teacher.
+    exposure: lambda, weight of the outliers; 0 shows none.
+    transform: what makes the outliers, one of `adlib.transforms.TRANSFORMS`.
+    code: length of the teacher's code.
+    width, plain_groups, attention_side: of the student, see `models.rnan.Rnan`.
+    teacher_rate, student_rate: of Adam.
+    """
+
+    score: str = "style_distance"
+    steps: int = 1250
+    batch_size: int = 64
+    checkpoints: int = 1
+    student_share: float = 0.2
+    student_images: int = 16
+    exposure: float = 0.0
+    transform: str = "rotation"
+    code: int = 32
+    width: int = 16
+    plain_groups: int = 0
+    attention_side: int = 16
+    teacher_rate: float = 1e-3
+    student_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def __post_init__(self) -> None:
+        if self.transform not in TRANSFORMS:
+            raise unknown_name("transform", self.transform, TRANSFORMS)
+        if not 0 <= self.exposure <= 1:
+            raise ValueError(f"exposure is {self.exposure}; lambda is a weight from 0 (no outliers) to 1.")
+        if not 0 < self.student_share < 1:
+            raise ValueError(
+                f"student_share is {self.student_share}; expected a part of the steps between 0 and 1."
+            )
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Seconds on any machine."""
+        return cls(
+            steps=60,
+            batch_size=16,
+            student_images=4,
+            student_share=0.4,
+            width=4,
+            attention_side=8,
+            checkpoints=4,
+            precision="fp32",
+        )
+
+    @classmethod
+    def book(cls) -> Config:
+        """A student of 116,000 parameters instead of 2.2 million, trained for 250 steps: about a minute on one core."""
+        return cls()
+
+    @classmethod
+    def paper(cls) -> Config:
+        """32 filters (Chung et al.), ten groups (RNAN's code); steps and rate not published, RNAN's rate."""
+        long = cls(steps=60_000, student_share=0.5, checkpoints=20, batch_size=32, student_images=32)
+        return replace(long, width=32, plain_groups=8, attention_side=32, student_rate=1e-4)
+
+
+@dataclass(frozen=True)
+class OutlierConfig(Config):
+    """Settings of OE-SDN: in every profile the SDN's, with outliers."""
+
+    exposure: float = 0.5  # as the authors' group writes on its pages
+
+
+class Sdn(Detector):
+    """SDN: the student sees normal images only. Sides: multiples of 8 below 64, of 16 up to 128, or 256."""
+
+    name = "sdn"
+    Config = Config
+
+    def build(self) -> dict[str, nn.Module]:
+        size, config = square_side(self.image_shape, "style distillation"), self.config
+        channels = self.image_shape[0]
+        _refuse_memory(size, config)
+        return {
+            "teacher": auto_encoder(size, channels, config.code),
+            "student": Rnan(channels, config.width, config.plain_groups, config.attention_side),
+            "counter": StepCounter(),
+        }
+
+    def build_optimisers(self) -> dict:
+        rates = {"teacher": self.config.teacher_rate, "student": self.config.student_rate}
+        return {name: self.adam(self.networks[name], rate, self.config.betas) for name, rate in rates.items()}
+
+    def training_step(self, images: Tensor) -> dict[str, Tensor]:
+        counter, config = self.networks["counter"], self.config
+        counter.count += 1
+        if counter.count <= round(config.steps * (1 - config.student_share)):
+            return self._teacher_step(images)
+        return self._student_step(images[: config.student_images])
+
+    def _teacher_step(self, images: Tensor) -> dict[str, Tensor]:
+        loss = self._distance(images, self.networks["teacher"](images))
+        self.optimisers["teacher"].zero_grad()
+        loss.backward()
+        self.optimisers["teacher"].step()
+        return {"teacher": loss.detach()}
+
+    def _student_step(self, images: Tensor) -> dict[str, Tensor]:
+        teacher, student, exposure = self.networks["teacher"], self.networks["student"], self.config.exposure
+        with torch.no_grad():
+            target = teacher(images)
+        if exposure == 0:
+            style = self._distance(student(images), target)
+            loss, told = style, {}
+        else:
+            outliers = TRANSFORMS[self.config.transform](images, self.generator, teacher)
+            answer, handed = student(torch.cat([images, outliers])).split(len(images))
+            style, identity = self._distance(answer, target), self._distance(outliers, handed)
+            loss, told = (1 - exposure) * style + exposure * identity, {"identity": identity.detach()}
+        self.optimisers["student"].zero_grad()
+        loss.backward(inputs=list(student.parameters()))
+        self.optimisers["student"].step()
+        return {"style": style.detach(), **told}
+
+    def _distance(self, images: Tensor, others: Tensor) -> Tensor:
+        return losses.style_distance(images, others, losses.ssim_window(self.image_shape[-1]))
+
+    def _student(self, images: Tensor) -> Tensor:
+        portion = largest_batch(self.image_shape[-1], self.config.attention_side)
+        return torch.cat([self.networks["student"](part) for part in images.split(portion)])
+
+    def imitate(self, images: Tensor) -> Tensor:
+        """What the student makes of images, uint8 (N, C, H, W) -> same shape; `reconstruct` gives the teacher's."""
+        self.networks.eval()
+        with torch.no_grad():
+            parts = [to_uint8(self._student(self.normalise(part)).cpu()) for part in images.split(64)]
+        return torch.cat(parts)
+
+    def _examine(self, images: Tensor) -> Examination:
+        teacher, student = self.networks["teacher"](images), self._student(images)
+        window = losses.ssim_window(images.shape[-1])
+        maps = scores.residual_map(student, teacher)
+        squares = (student - teacher).square().flatten(1).mean(1) / 4
+        found = {
+            "difference": maps.flatten(1).mean(1),
+            "maximum": maps.flatten(1).amax(1),
+            "worst_patch": scores.worst_patch(maps),
+            "style_distance": losses.dssim_map(student, teacher, window).flatten(1).mean(1) + squares,
+            "teacher": losses.dssim_map(images, teacher, window).flatten(1).mean(1),
+        }
+        return Examination(found, maps, teacher)
+
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:
+        super()._fit(images, validation, **how)
+        warn_if_constant(self, images)
+        if validation is not None:
+            told = pseudo_aurocs(self, validation[:_PSEUDO_IMAGES])
+            self.history.checkpoints[-1].update({f"pseudo_auroc/{name}": v for name, v in told.items()})
+
+
+class OeSdn(Sdn):
+    """OE-SDN: the student also hands transformed images through. Sides as for the SDN."""
+
+    name = "oe_sdn"
+    Config = OutlierConfig
+
+
+def pseudo_aurocs(detector: Detector, validation: Tensor) -> dict[str, float]:
+    """How well a detector tells validation-normal images from the same images transformed, by transform.
+
+    No anomaly and no test image is needed, so transforms of outlier exposure may be ranked by it: for each
+    candidate, take the mean over the transforms that it was not trained with.
+
+    Args:
+        detector: fitted.
+        validation: validation-normal images, uint8 (N, C, H, W).
+
+    Returns:
+        Transform -> image AUROC in [0, 1], for those that need no auto-encoder.
+
+    Source: ours; Chung et al. 2020 chose by the AUROC on the test set.
+    """
+    generator = torch.Generator().manual_seed(detector.seed)
+    normal = detector.anomaly_score(validation)
+    images = detector.normalise(validation)
+    labels = [0] * len(normal) + [1] * len(normal)
+    found = {}
+    for name, transform in TRANSFORMS.items():
+        if name not in NEEDS_AUTO_ENCODER:
+            changed = to_uint8(transform(images, generator, None).cpu())
+            pair = torch.cat([normal, detector.anomaly_score(changed)])
+            found[name] = round(metrics.image_auroc(labels, pair), 6)
+    return found
+
+
+def _refuse_memory(size: int, config: Config) -> None:
+    shown = config.student_images * (2 if config.exposure else 1)
+    side = min(size, config.attention_side)
+    needed = attention_bytes(side, shown)
+    if needed > LARGEST_STEP:
+        raise ValueError(
+            f"attention over {side} x {side} positions of {shown} images would take {needed / 2**30:.0f} GiB a step; "
+            f"the limit is {LARGEST_STEP // 2**30} GiB. Lower attention_side (16 or 32: larger maps are averaged "
+            "down to it), or student_images."
+        )

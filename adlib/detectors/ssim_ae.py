@@ -1,0 +1,96 @@
+"""The SSIM auto-encoder: structure instead of single pixels, for industrial surfaces.
+
+A squared error treats every pixel by itself, so it is small where a defect has about the right grey value and large
+along slightly misplaced edges. SSIM compares mean, contrast and structure of small windows. It looks at grey values
+only: a change of colour alone stays unseen.
+
+Source: Bergmann, Loewe, Fauser, Sattlegger, Steger 2018.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from adlib.detectors import base, cae
+from adlib.detectors.base import Examination
+from adlib.detectors.shapes import square_side
+from adlib.errors import unknown_name
+from adlib.models.auto_encoder import SsimAutoEncoder
+
+_LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in a grey value, ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Config(base.Config):
+    """Settings of the SSIM auto-encoder.
+
+    score: "DSSIM" or "L2", the mean over the image, or the "worst_patch" of the map. The map shows DSSIM, unless
+        the score is "L2".
+    loss: "dssim", or "l2" for the paper's own comparison.
+    code: length of the code.
+    grey: compare grey values, as the paper does; False keeps the colours.
+    weight_decay: of Adam, added to the gradient.
+    """
+
+    score: str = "DSSIM"
+    steps: int = 800
+    batch_size: int = 16
+    loss: str = "dssim"
+    code: int = 100  # Table 1
+    grey: bool = True
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-5  # as in public re-implementations
+
+    def __post_init__(self) -> None:
+        if self.loss not in cae.LOSSES:
+            raise unknown_name("loss of ssim_ae", self.loss, cae.LOSSES)
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Seconds on any machine."""
+        return cls(steps=40, batch_size=8, code=16, checkpoints=4, precision="fp32")
+
+    @classmethod
+    def book(cls) -> Config:
+        """About two minutes on one core at 128 pixels: few steps at five times the published rate, no augmentation."""
+        return cls()
+
+    @classmethod
+    def paper(cls) -> Config:
+        """200 epochs over 10,000 augmented patches, batches of 128, rate 2e-4; pass the augmentation to `fit`."""
+        return cls(steps=15_600, batch_size=128, learning_rate=2e-4, checkpoints=20)
+
+
+class SsimAe(cae.Cae):
+    """SSIM auto-encoder with the scores "DSSIM", "L2" and "worst_patch". Sides: multiples of 16 up to 128, or 256."""
+
+    name = "ssim_ae"
+    Config = Config
+
+    def build(self) -> dict[str, nn.Module]:
+        size = square_side(self.image_shape, "the SSIM auto-encoder")
+        channels = 1 if self.config.grey else self.image_shape[0]
+        return {"auto_encoder": SsimAutoEncoder(size, channels, self.config.code)}
+
+    def build_optimisers(self) -> dict:
+        optimisers = super().build_optimisers()
+        for group in optimisers["auto_encoder"].param_groups:
+            group["weight_decay"] = self.config.weight_decay
+        return optimisers
+
+    def training_step(self, images: Tensor) -> dict[str, Tensor]:
+        return super().training_step(self._seen(images))
+
+    def _seen(self, images: Tensor) -> Tensor:
+        if not self.config.grey or images.shape[1] == 1:
+            return images
+        weights = torch.tensor(_LUMA).to(images.device)
+        return (images * weights[:, None, None]).sum(1, keepdim=True)
+
+    def _examine(self, images: Tensor) -> Examination:
+        seen = super()._examine(self._seen(images))
+        return seen._replace(reconstructions=seen.reconstructions.expand_as(images))

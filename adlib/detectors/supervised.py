@@ -1,0 +1,100 @@
+"""Detectors that learn from labelled anomalies: what they share.
+
+They know more than the one-class detectors of the other chapters. A comparison of the two says what labels are
+worth, not which method is better.
+
+Source: the setting of Kim et al. 2020, whose tables put a detector of this kind beside one-class ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from adlib.data import AUGMENTATIONS
+from adlib.detectors import base
+from adlib.detectors.base import Detector
+from adlib.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Config(base.Config):
+    """Settings that supervised detectors share. Source: Kim et al. 2020, where not said otherwise.
+
+    batch_size: normal images of a step; as many anomalies join them.
+    augmentation: a name of `adlib.data.AUGMENTATIONS`, for normal images and anomalies alike.
+    """
+
+    augmentation: str = "none"
+
+
+class SupervisedDetector(Detector):
+    """A detector whose steps take normal images from `fit` and anomalies from `draw_anomalies`.
+
+    Source: the setting of Kim et al. 2020.
+    """
+
+    learns_from_anomalies: ClassVar[bool] = True
+
+    def __init__(self, image_shape, config, seed=0, device="auto"):
+        if config.augmentation not in AUGMENTATIONS:
+            raise unknown_name("augmentation", config.augmentation, AUGMENTATIONS)
+        if config.augmentation.endswith("colour") and image_shape[0] != 3:
+            raise ValueError(
+                f"augmentation {config.augmentation!r} changes colours, and the images have {image_shape[0]} channel; "
+                "use 'crop_turn'."
+            )
+        super().__init__(image_shape, config, seed, device)
+
+    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+        if how.get("augment") is None:
+            how["augment"] = AUGMENTATIONS[self.config.augmentation]
+        super()._fit(images, validation, **how)
+
+    def draw_anomalies(self, count: int) -> Tensor:
+        """Labelled anomalies for one step, drawn with replacement and augmented.
+
+        Args:
+            count: B, how many.
+
+        Returns:
+            (B, C, H, W) in [-1, 1].
+        """
+        chosen = torch.randint(len(self.anomalies), (count,), generator=self.generator)
+        images = self.anomalies.index_select(0, chosen.to(self.anomalies.device)).to(self.device)
+        return self.normalise(AUGMENTATIONS[self.config.augmentation](images, self.generator))
+
+    def identity(self) -> str:
+        """As in every detector, and the anomalies it learns from: a run is resumed on its own images only."""
+        told = super().identity()
+        if self.anomalies is None or self.anomalies.device.type == "meta":
+            return told
+        return (
+            f"{told}-{hashlib.sha256(self.anomalies.cpu().contiguous().numpy().tobytes()).hexdigest()[:10]}"
+        )
+
+
+def one_cycle(step: int, steps: int, peak: float, rise: float = 0.3, start: float = 0.1) -> float:
+    """Learning rate of a short run: up on half a cosine from start * peak, then down on another to nothing.
+
+    Args:
+        step: number of the step, 1 to `steps`. peak: the largest rate. rise: share of the steps that go up.
+
+    Source: Smith and Topin 2019.
+    """
+    done = (step - 1) / steps
+    if done < rise:
+        return peak * (start + (1 - start) * (1 - math.cos(math.pi * done / rise)) / 2)
+    return peak * (1 + math.cos(math.pi * (done - rise) / (1 - rise))) / 2
+
+
+def set_rate(optimisers: dict[str, torch.optim.Optimizer], rate: float) -> None:
+    """Give every optimiser this learning rate. Our own bookkeeping, no source: takes and gives no tensors."""
+    for optimiser in optimisers.values():
+        for group in optimiser.param_groups:
+            group["lr"] = rate

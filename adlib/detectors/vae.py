@@ -1,0 +1,102 @@
+"""The variational auto-encoder: a code that is a cloud, not a point.
+
+The encoder gives mean and variance of a Gaussian; a code drawn from it is decoded, and the Gaussian is kept near the
+standard one. For a score several codes are drawn and the residuals averaged. A small warning from the field: that an
+image is likely under such a model need not mean that it is normal.
+
+Source: Kingma and Welling 2014; as a baseline for defects Bergmann et al. 2018, with six drawings per image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from adlib import losses
+from adlib.detectors import base, cae
+from adlib.detectors.base import Examination
+from adlib.detectors.shapes import square_side
+from adlib.models.auto_encoder import auto_encoder
+
+
+@dataclass(frozen=True)
+class Config(base.Config):
+    """Settings of the VAE.
+
+    score: "L2" or "DSSIM", the mean over the image, or the "worst_patch" of the map; each averaged over drawings.
+    code: length of the code. drawings: codes drawn per image for a score.
+    kl_weight: of the divergence beside the squared error; both are sums over an image, so 1 is the published bound
+        for pixels in [0, 1] with unit variance, and smaller weights stand for a smaller variance.
+    """
+
+    score: str = "L2"
+    steps: int = 1000
+    batch_size: int = 64
+    code: int = 32
+    drawings: int = 6
+    kl_weight: float = 0.1
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    @classmethod
+    def smoke(cls) -> Config:
+        """Seconds on any machine."""
+        return cls(steps=60, batch_size=16, code=8, checkpoints=4, precision="fp32")
+
+    @classmethod
+    def book(cls) -> Config:
+        """As many steps as the plain auto-encoder."""
+        return cls()
+
+    @classmethod
+    def paper(cls) -> Config:
+        """Bergmann et al.: code 100, six drawings, 200 epochs of 10,000 patches."""
+        return cls(steps=15_600, batch_size=128, code=100, kl_weight=1.0, learning_rate=2e-4, checkpoints=20)
+
+
+class _Noise(nn.Module):
+    """The drawings that every image's code is varied with: the same for all, so that no score depends on company."""
+
+    def __init__(self, drawings: int, code: int):
+        super().__init__()
+        self.register_buffer("drawings", torch.randn(drawings, code))
+
+
+class Vae(cae.Cae):
+    """VAE with the scores "L2", "DSSIM" and "worst_patch". Sides as in `models.auto_encoder.auto_encoder`."""
+
+    name = "vae"
+    Config = Config
+
+    def build(self) -> dict[str, nn.Module]:
+        size, config = square_side(self.image_shape, "the VAE"), self.config
+        network = auto_encoder(size, self.image_shape[0], config.code, moments=2)
+        return {"auto_encoder": network, "noise": _Noise(config.drawings, config.code)}
+
+    def training_step(self, images: Tensor) -> dict[str, Tensor]:
+        network = self.networks["auto_encoder"]
+        mean, log_variance = network.encode(images).float().chunk(2, dim=1)
+        noise = torch.randn((len(images), self.config.code), generator=self.generator).to(self.device)
+        reconstructions = network.decode(mean + noise * (log_variance / 2).exp())
+        # Pixels in [0, 1]; the sum over an image, halved, is the Gaussian's negative log-likelihood.
+        squares = (images - reconstructions.float()).square().flatten(1).sum(1).mean() / 8
+        divergence = losses.kl_divergence(mean, log_variance)
+        loss = squares + self.config.kl_weight * divergence
+        self.optimisers["auto_encoder"].zero_grad()
+        loss.backward()
+        self.optimisers["auto_encoder"].step()
+        return {"reconstruction": squares.detach(), "divergence": divergence.detach()}
+
+    def _examine(self, images: Tensor) -> Examination:
+        network = self.networks["auto_encoder"]
+        mean, log_variance = network.encode(images).chunk(2, dim=1)
+        spread = (log_variance / 2).exp()
+        seen = [
+            cae.compare(images, network.decode(mean + noise * spread), self.config.score)
+            for noise in self.networks["noise"].drawings
+        ]
+        found = {name: torch.stack([scores[name] for scores, _ in seen]).mean(0) for name in seen[0][0]}
+        maps = torch.stack([each for _, each in seen]).mean(0)
+        return Examination(found, maps, network.decode(mean))

@@ -1,0 +1,269 @@
+"""The built pages in a real browser: what a reader meets, on a desk, on a phone, in the dark, without a mouse."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import yaml
+
+from adlib.chapters.site import page_names
+
+ROOT = Path(__file__).resolve().parents[2]
+# The site is built from the chapters; one worker does both.
+pytestmark = pytest.mark.xdist_group("chapters")
+PAGES = [*page_names(ROOT / "book" / "_toc.yml"), "search", "genindex"]
+SERIOUS = {"serious", "critical"}
+# Which page shows which widget first.
+EXPLORER, SCRUBBER = "notebooks/f4_metrics", "notebooks/f1_auto_encoders"
+OVERLAY, QUIZ = "notebooks/f4_metrics", "notebooks/00_quickstart"
+
+
+def test_every_page_loads_without_a_complaint_asks_nobody_else_and_fits_a_phone(visit):
+    found, reader = {}, visit()
+    for name in PAGES:
+        page = reader.open(name)
+        page.set_viewport_size({"width": 390, "height": 800})
+        if (width := page.evaluate("document.documentElement.scrollWidth")) > 390:
+            reader.complaints.append(f"is {width} pixels wide on a phone of 390")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        if reader.complaints:
+            found[name], reader.complaints = reader.complaints, []
+    assert not found, json.dumps(found, indent=1)
+
+
+# Not ours to mend: the theme's search button shows its shortcut beside its name, and the bibliography marks
+# its entries as a list whose items have links back.
+_AXE = """axe.run({exclude: [[".citation-list"]]}, {
+  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], resultTypes: ["violations"],
+  rules: {"label-content-name-mismatch": {enabled: false}},
+})"""
+
+
+def look(page, axe: str) -> list[str]:
+    """What keeps people out of a page, in words."""
+    page.evaluate(axe)
+    result = page.evaluate(_AXE)
+    found = []
+    for violation in result["violations"]:
+        if violation["impact"] in SERIOUS:
+            first = violation["nodes"][0]
+            why = first["any"][0]["message"] if first["any"] else violation["help"]
+            found.append(f"{violation['id']} ({len(violation['nodes'])}): {first['html'][:200]}: {why}")
+    return found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_keeps_anybody_out(visit, axe, theme):
+    reader, found = visit(color_scheme=theme), {}
+    for name in PAGES:
+        if name == "book/api":  # some ten thousand marked-up words; its parts are those of the other pages
+            continue
+        if violations := look(reader.open(name), axe):
+            found[name] = violations
+    assert not found, json.dumps(found, indent=1)
+
+
+def test_every_link_inside_the_book_leads_somewhere(site):
+    pages = {path: path.read_text() for path in site.rglob("*.html") if path.name != "print.html"}
+    anchors = {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in pages.items()}
+    broken = []
+    for path, text in pages.items():
+        for link in set(re.findall(r'<a\b[^>]*\bhref="([^"]+)"', text)):
+            link = unquote(html.unescape(link))
+            if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
+                continue
+            file, _, anchor = link.partition("#")
+            file = file.partition("?")[0]
+            target = (path.parent / file).resolve() if file else path.resolve()
+            if not target.is_file():
+                broken.append(f"{path.relative_to(site)} -> {link}")
+            elif anchor and anchor not in anchors.get(
+                target, anchors.get(path if not file else target, set())
+            ):
+                broken.append(f"{path.relative_to(site)} -> {link} (no such place)")
+    assert not broken, "\n".join(sorted(broken))
+
+
+@pytest.mark.parametrize("word", ["AUROC", "residual", "殘差", "잔차"])
+def test_the_search_finds_a_term_in_each_language(visit, word):
+    page = visit().page
+    page.goto(f"{visit().address}/search.html?q={word}", wait_until="networkidle")
+    page.wait_for_selector("#search-results li a", timeout=15_000)
+    hits = page.eval_on_selector_all("#search-results li a", "all => all.map(each => each.href)")
+    assert any("glossary" in hit for hit in hits), hits
+
+
+def test_the_theme_can_be_changed_and_stays(visit):
+    reader = visit()
+    page = reader.open("book/preface")
+    theme = "document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "light"
+    for _ in range(3):
+        page.click(".theme-switch-button:visible")
+        if page.evaluate(theme) == "dark":
+            break
+    assert page.evaluate(theme) == "dark"
+    assert reader.open("book/glossary").evaluate(theme) == "dark"
+
+
+def test_terms_are_linked_from_their_first_use(visit):
+    page = visit().open("book/preface")
+    link = page.locator("a:has(> .first-use)", has_text="leak").first
+    link.click()
+    page.wait_for_url("**/glossary.html#term-leak")
+    assert page.locator("#term-leak").is_visible()
+
+
+def test_the_glossary_speaks_three_languages(visit):
+    page = visit().open("book/glossary")
+    terms = yaml.safe_load((ROOT / "book" / "glossary.yml").read_text())
+    assert page.locator("dl.glossary dt").count() == len(terms)
+    for language, key in (("zh-Hant", "zh"), ("ko", "ko")):
+        shown = page.eval_on_selector_all(f"[lang='{language}']", "all => all.map(each => each.textContent)")
+        assert set(shown) >= {entry[key] for entry in terms}
+
+
+def test_what_is_offered_can_be_downloaded(visit, tmp_path):
+    page = visit(accept_downloads=True).open(EXPLORER)
+    for words, check in {
+        "executed notebook": lambda text: json.loads(text)["cells"][0]["source"],
+        "numbers as CSV": lambda text: text.startswith("metric,value,run\n") and text.count("\n") > 2,
+        "as JSON": lambda text: json.loads(text)["metrics"],
+    }.items():
+        with page.expect_download() as download:
+            page.click(f".downloads a:text-is('{words}')")
+        download.value.save_as(tmp_path / "file")
+        assert check((tmp_path / "file").read_text()), words
+
+
+# ---------------------------------------------------------------- widgets, without a kernel
+
+
+def widget(page, kind: str):
+    """The first widget with such an element in it."""
+    found = page.locator(f".adlib-widget:has({kind})").first
+    found.wait_for(timeout=20_000)
+    found.scroll_into_view_if_needed()
+    return found
+
+
+def drag(page, slider, share: float) -> None:
+    """Take the handle of a slider and let go of it elsewhere, at a share of its length."""
+    box = slider.bounding_box()
+    now = slider.evaluate("each => (each.value - each.min) / (each.max - each.min)")
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 8 + now * (box["width"] - 16), middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + share * box["width"], middle, steps=6)
+    page.mouse.up()
+
+
+def test_the_threshold_is_dragged_and_all_follows(visit):
+    reader = visit()
+    page = reader.open(EXPLORER)
+    explorer = widget(page, ".adlib-confusion")
+
+    def state():
+        counts = explorer.locator("td strong").all_inner_texts()
+        return [int(count) for count in counts], explorer.locator(".adlib-spoken").inner_text()
+
+    (tn, fp, fn, tp), words = state()
+    assert "(learnt)" in words
+    assert f"finds {tp} of {tp + fn} anomalies" in words
+    dot, line = explorer.locator(".adlib-dot"), explorer.locator(".adlib-cut")
+    before = [dot.get_attribute("cx"), line.get_attribute("x1")]
+    drag(page, explorer.locator("input"), 0.05)
+    counts, words = state()
+    assert counts[3] > tp
+    assert counts[1] > fp
+    assert sum(counts) == tn + fp + fn + tp
+    assert f"refuses {counts[1]} of" in words
+    after = [dot.get_attribute("cx"), line.get_attribute("x1")]
+    assert all(old != new for old, new in zip(before, after))
+    heads = explorer.locator("h4").all_inner_texts()
+    assert heads[0].startswith(f"Missed: {counts[2]}")
+    assert explorer.locator("section").nth(1).locator(".adlib-tile").count() == min(8, counts[1])
+    explorer.locator("button").click()
+    assert state() == ([tn, fp, fn, tp], state()[1])
+    assert not reader.complaints
+
+
+def test_the_threshold_is_moved_with_the_keyboard_one_verdict_at_a_time(visit):
+    page = visit().open(EXPLORER)
+    explorer = widget(page, ".adlib-confusion")
+    slider = explorer.locator("input")
+    slider.focus()
+    page.keyboard.press("End")
+    assert "finds 0 of" in explorer.locator(".adlib-spoken").inner_text()
+    page.keyboard.press("ArrowLeft")
+    words = slider.get_attribute("aria-valuetext")
+    assert re.search(r"finds (1 of \d+ anomalies, refuses 0|0 of \d+ anomalies, refuses 1) of", words), words
+
+
+def test_a_training_is_scrubbed_through(visit):
+    page = visit().open(SCRUBBER)
+    scrubber = widget(page, ".adlib-columns")
+    shown = scrubber.locator("img.adlib-strip").nth(1)
+    before, words = shown.get_attribute("src"), scrubber.locator(".adlib-spoken").inner_text()
+    drag(page, scrubber.locator("input"), 1.0)
+    assert shown.get_attribute("src") != before
+    after = scrubber.locator(".adlib-spoken").inner_text()
+    assert words.startswith("Step 0:")
+    assert re.match(r"Step [1-9]\d*: mean difference .* on the normal images", after)
+    assert shown.evaluate("each => each.complete && each.naturalWidth > 100")
+
+
+def test_a_map_is_faded_in_and_out(visit):
+    page = visit().open(OVERLAY)
+    overlay = widget(page, ".adlib-over")
+    maps = overlay.locator("img.adlib-over").first
+    drag(page, overlay.locator("input"), 1.0)
+    assert float(maps.evaluate("each => getComputedStyle(each).opacity")) == 1
+    drag(page, overlay.locator("input"), 0.0)
+    assert float(maps.evaluate("each => getComputedStyle(each).opacity")) == 0
+
+
+def test_the_quiz_is_played_to_its_end_with_the_keyboard(visit):
+    page = visit().open(QUIZ)
+    quiz = widget(page, ".adlib-board")
+    rounds = int(re.search(r"of (\d+)", quiz.locator(".adlib-head").inner_text())[1])
+    for number in range(1, rounds + 1):
+        choices = quiz.locator(".adlib-choice")
+        assert choices.count() == 4
+        choices.nth(number % 4).focus()
+        page.keyboard.press("Enter")
+        words = quiz.locator(".adlib-spoken").inner_text()
+        assert re.search(rf"(Right|No: it is image \d).* of {number}\.$", words), words
+        assert quiz.locator(".adlib-is-right").count() == 1
+        page.keyboard.press("Enter")  # the focus has gone to "next"
+    assert quiz.locator(".adlib-head").inner_text().startswith("Round 1 of")
+
+
+def test_a_book_on_a_stick_shows_maths_and_widgets_without_a_server_or_a_network(chromium, site):
+    with chromium.new_context(offline=True) as context:
+        page, complaints = context.new_page(), []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto((site / f"{EXPLORER}.html").as_uri(), wait_until="load")
+        page.wait_for_selector("mjx-container svg", state="attached", timeout=20_000)
+        widget(page, ".adlib-confusion")
+        icons = page.evaluate(
+            "document.fonts.ready.then(() => [...document.fonts].filter(f => f.status == 'error').length)"
+        )
+        assert icons == 0
+        assert not complaints
+
+
+def test_a_page_is_there_at_once(visit):
+    """From this very machine; what is slow here is hopeless in a train."""
+    page = visit().open("book/index")
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+    assert painted < 5000, "milliseconds to the first paint"
+    loaded = page.evaluate(
+        "performance.getEntriesByType('resource').reduce((sum, each) => sum + each.transferSize, 0)"
+    )
+    assert loaded < 6_000_000, "bytes that the landing page asks for"

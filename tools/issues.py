@@ -1,0 +1,90 @@
+"""One issue per failing chapter: opened once, closed when the chapter heals. Uses GitHub's command line, `gh`.
+
+python tools/issues.py       reads _build/collected/*/nightly/*/night.json, or _build/nightly/*/night.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from adlib.chapters.night import Night, Outcome
+
+ROOT = Path(__file__).resolve().parent.parent
+LABEL = "nightly"
+
+
+def gh(*arguments: str) -> str:
+    """Run GitHub's command line and return what it prints.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    return subprocess.run(["gh", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def title(chapter: str) -> str:
+    """The title by which a chapter's issue is found again."""
+    return f"Nightly: {chapter} wants looking at"
+
+
+def body(outcome: Outcome, address: str) -> str:
+    """What the issue says."""
+    parts = [f"Outcome: **{outcome.outcome}** after {outcome.attempts} attempt(s).", address]
+    if outcome.message:
+        parts.append(f"```\n{outcome.message[:4000]}\n```")
+    for head, lines in (
+        ("Outside their bands", outcome.deviations),
+        ("Drifting inside their bands", outcome.drifts),
+        ("Changed since the run before", outcome.changes),
+    ):
+        if lines:
+            parts.append(f"{head}:\n" + "\n".join(f"- {line}" for line in lines))
+    parts.append("This issue is closed by the first night in which the chapter passes.")
+    return "\n\n".join(filter(None, parts))
+
+
+def settle(outcomes: list[Outcome], run: Callable[..., str] = gh, address: str = "") -> list[str]:
+    """Open, leave or close an issue for each chapter.
+
+    Args:
+        outcomes: of one night.
+        run: calls `gh`.
+        address: of the run, for the reader.
+
+    Returns:
+        What was done, a line each.
+    """
+    run("label", "create", LABEL, "--force", "--description", "Found by the nightly run")
+    listed = run(
+        "issue", "list", "--label", LABEL, "--state", "open", "--limit", "500", "--json", "number,title"
+    )
+    there = {each["title"]: str(each["number"]) for each in json.loads(listed)}
+    done = []
+    for outcome in outcomes:
+        name, number = title(outcome.chapter), there.get(title(outcome.chapter))
+        if outcome.outcome == "passed" and number:
+            run("issue", "close", number, "--comment", f"The chapter passes again. {address}".strip())
+            done.append(f"closed {number}: {name}")
+        elif outcome.outcome != "passed" and not number:
+            run("issue", "create", "--title", name, "--label", LABEL, "--body", body(outcome, address))
+            done.append(f"opened: {name}")
+    return done
+
+
+def nights(build: Path) -> list[Night]:
+    """The nights that were collected from other machines, or this one's."""
+    paths = sorted(build.glob("collected/*/nightly/*/night.json")) or sorted(
+        build.glob("nightly/*/night.json")
+    )
+    return [night for path in paths if (night := Night.read(path))]
+
+
+if __name__ == "__main__":
+    found = [each for night in nights(ROOT / "_build") for each in night.outcomes.values()]
+    print(
+        "\n".join(settle(found, address=os.environ.get("RUN_ADDRESS", ""))) or "no issue was opened or closed"
+    )
