@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from adlib import metrics, viz
 from adlib.viz.runs import _label_ends
-from adlib.viz.style import MAP_COLOURS, REFERENCE, STYLE
+from adlib.viz.style import ANOMALOUS, MAP_COLOURS, NORMAL, REFERENCE, STYLE
 
 RANDOM = np.random.default_rng(0)
 KINDS = ["good", "good", "crack", "inactive_area"]
@@ -58,6 +58,10 @@ def image_scales(figure: Figure, cmap: str) -> set[tuple[float, float]]:
     return {image.get_clim() for image in shown}
 
 
+RANKS = pd.DataFrame({"last": [3.0, 3.0], "first": [1.0, 1.5], "second": [2.0, 1.5]}, ["set a", "set b"])
+KNOWN = np.array([True, False, True, True])
+
+
 # --- every figure ---
 
 
@@ -73,6 +77,8 @@ def every_figure(images, judged):
     yield viz.seed_lines({"loss": {"x": [[1.0, 0.5], [1.2, 0.4]]}, "gradient": {"x": [[1.0]], "y": [[2.0]]}})
     maps = RANDOM.random((4, 16, 16))
     yield viz.detectors_on_images(images, {"x": images}, {"x": (maps, 1.0), "y": (maps, 0.5)}, maps > 0.9)
+    yield viz.rank_figure(RANKS, 1.5)
+    yield viz.found_and_missed(images, {"x": (maps, 1.0)}, {"x": KNOWN}, maps > 0.9)
     yield viz.image_gallery(images, title="four")
     yield viz.reconstruction_grid(images, images, KINDS)
     yield viz.anomaly_map_grid(images, torch.rand(4, 16, 16), 0.5)
@@ -485,3 +491,25 @@ def test_speed_figure_shows_who_saw_labels_and_how_large_it_is():
     )
     with pytest.raises(ValueError, match="no column 'labels'"):
         viz.speed_figure(SPEEDS.drop(columns="labels"))
+
+
+def test_ranks_stand_in_order_and_say_who_cannot_be_told_apart():
+    figure = viz.rank_figure(RANKS, 0.6)
+    axis = figure.axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["first", "second", "last"]
+    discs = [line for line in axis.lines if line.get_marker() == "o"]
+    assert [disc.get_color() for disc in discs] == [NORMAL, NORMAL, ANOMALOUS]
+    assert "within 0.6 ranks" in words(figure)
+    with pytest.raises(ValueError, match="critical difference"):
+        viz.rank_figure(RANKS, 0.0)
+
+
+def test_missed_defects_are_struck_out_and_counted(images):
+    maps = RANDOM.random((4, 16, 16))
+    figure = viz.found_and_missed(images, {"x": (maps, 1.0)}, {"x": KNOWN}, kinds=KINDS)
+    assert "3 of 4" in words(figure)
+    assert [len(axis.lines) for axis in figure.axes[4:8]] == [0, 1, 0, 0]
+    with pytest.raises(ValueError, match="same detectors"):
+        viz.found_and_missed(images, {"x": (maps, 1.0)}, {"y": KNOWN})
+    with pytest.raises(ValueError, match="lengths differ"):
+        viz.found_and_missed(images, {"x": (maps, 1.0)}, {"x": KNOWN[:3]})

@@ -12,7 +12,7 @@ nothing piles up.
 style     palette, matplotlib settings, the stamp that says where a figure comes from
 images    images, reconstructions with their differences, anomaly maps with the true defects
 scores    histograms and ROC curves of scores, and what one threshold does
-comparisons  several detectors on the same images, over seeds, along training and along a study's axis
+comparisons  several detectors on the same images, over seeds, by rank, along training and a study's axis
 runs      losses and checkpoints of one run; contamination, paper beside ours, leaks over many runs
 tables    mean ± SD over runs, bold only where better by more than the spread
 widgets   a threshold to drag, a training to scrub through, maps to fade in, a quiz; no kernel needed
@@ -21,7 +21,15 @@ source    the code of the package, shown as it runs
 
 from __future__ import annotations
 
-from adlib.viz.comparisons import detectors_on_images, seed_lines, seed_spread, speed_figure, study_curves
+from adlib.viz.comparisons import (
+    detectors_on_images,
+    found_and_missed,
+    rank_figure,
+    seed_lines,
+    seed_spread,
+    speed_figure,
+    study_curves,
+)
 from adlib.viz.images import anomaly_map_grid, image_gallery, image_rows, reconstruction_grid
 from adlib.viz.runs import (
     checkpoint_curve,
@@ -42,12 +50,14 @@ __all__ = [
     "contamination_figure",
     "defect_quiz",
     "detectors_on_images",
+    "found_and_missed",
     "image_gallery",
     "image_rows",
     "leak_figure",
     "loss_curves",
     "map_overlay",
     "paper_beside_ours",
+    "rank_figure",
     "reconstruction_grid",
     "roc_figure",
     "score_histograms",

@@ -23,7 +23,7 @@ from adlib.viz._parts import (
 )
 from adlib.viz.images import _headers, _image_axes, _outline
 from adlib.viz.runs import _auroc_limits, _chance_line, _label_ends
-from adlib.viz.style import ANOMALOUS, MAP_COLOURS, NORMAL, REFERENCE, SERIES, STAMP_HEIGHT
+from adlib.viz.style import ANOMALOUS, MAP_COLOURS, NORMAL, REFERENCE, RIGHT, SERIES, STAMP_HEIGHT
 
 
 @book_figure
@@ -251,4 +251,95 @@ def speed_figure(frame: pd.DataFrame) -> Figure:
     above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 2, "borderaxespad": 0.2}
     for mark in axis.legend(**above).legend_handles:
         mark.set_sizes([60])
+    return figure
+
+
+@book_figure
+def rank_figure(ranks: pd.DataFrame, critical: float) -> Figure:
+    """Ranks over data sets: a faint dot per set, a disc for the mean, and the reach of the critical difference.
+
+    Args:
+        ranks: one row per data set, one column per detector, 1 = best, from `adlib.ranking.ranks`.
+        critical: mean ranks that differ by no more cannot be told apart: `adlib.ranking.critical_difference`.
+
+    Returns:
+        The figure, the best mean rank on top; who is within the critical difference of it stands on blue ground.
+
+    Raises:
+        ValueError: the table is empty, or critical is not positive.
+    """
+    if ranks.empty or not critical > 0:
+        raise ValueError(
+            f"{len(ranks)} data sets and a critical difference of {critical}; expected at least one set and a "
+            "positive number: adlib.ranking makes both."
+        )
+    mean = ranks.mean().sort_values(kind="stable")
+    figure, axis = plt.subplots(figsize=(8.0, 1.2 + 0.33 * len(mean) + STAMP_HEIGHT), layout="constrained")
+    reach = mean.iloc[0] + critical
+    axis.axvspan(mean.iloc[0], reach, color=RIGHT, zorder=0, lw=0)
+    for y, name in zip(range(len(mean))[::-1], mean.index):
+        places, near = ranks[name].value_counts(), mean[name] <= reach
+        axis.axhline(y, color="#EFEFEF", linewidth=1, zorder=0)
+        axis.scatter(places.index, np.full(len(places), y), 14 * places, color=REFERENCE, alpha=0.45, lw=0)
+        axis.plot(mean[name], y, "o", color=NORMAL if near else ANOMALOUS, markersize=9)
+        axis.text(
+            1.01, y, f"{mean[name]:.1f}", transform=axis.get_yaxis_transform(), va="center", fontsize=9.5
+        )
+    axis.set_yticks(range(len(mean))[::-1], mean.index)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.set_xlim(0.5, ranks.shape[1] + 0.5)
+    axis.set_ylim(-0.7, len(mean) - 0.3)
+    axis.set_xlabel("rank, 1 = best")
+    axis.set_title(
+        f"blue ground: within {critical:.1f} ranks of the best, not told apart", fontweight="normal"
+    )
+    return figure
+
+
+@book_figure
+def found_and_missed(
+    images: ArrayLike,
+    maps: Mapping[str, tuple[ArrayLike, float]],
+    found: Mapping[str, ArrayLike],
+    masks: ArrayLike | None = None,
+    kinds: Sequence[str] | None = None,
+) -> Figure:
+    """The same defects before several detectors: each map, and whether the verdict was "defective".
+
+    Args:
+        images: uint8, (N, C, H, W), C = 1 or 3; twelve are readable.
+        maps: detector name -> (maps (N, H, W), map scale > 0), drawn as in `detectors_on_images`.
+        found: detector name -> bool (N,), the verdict; the same names as maps, in the order of the rows.
+        masks: bool, (N, H, W), True = defective pixel.
+        kinds: N names.
+
+    Returns:
+        The figure: a missed defect is struck out and pale; each row is named with its count.
+
+    Raises:
+        TypeError: pixels are not uint8. ValueError: names or lengths differ, or a scale is not positive.
+    """
+    if set(maps) != set(found):
+        raise ValueError(
+            f"maps of {sorted(maps)} and verdicts of {sorted(found)}; expected the same detectors."
+        )
+    pictures = as_pictures(images, "images")
+    verdicts = {name: as_array(values).astype(bool) for name, values in found.items()}
+    heat = {name: as_array(maps[name][0]) / _positive(maps[name][1], name) for name in found}
+    check_same_length(
+        images=pictures, masks=masks, kinds=kinds, **verdicts, **{f"{k} map": v for k, v in heat.items()}
+    )
+    rows = ["image", *(f"{name}\n{values.sum()} of {len(values)}" for name, values in verdicts.items())]
+    figure, axes = _image_axes(len(pictures), rows, _headers(kinds))
+    for axis, picture in zip(axes[0], pictures):
+        show_picture(axis, picture)
+    for row, name in zip(axes[1:], found):
+        for axis, values, seen in zip(row, heat[name], verdicts[name]):
+            axis.imshow(values, cmap=MAP_COLOURS, vmin=0, vmax=1.5, alpha=1.0 if seen else 0.35)
+            if not seen:
+                axis.plot([0, 1], [0, 1], transform=axis.transAxes, color=ANOMALOUS, linewidth=2)
+    for column, mask in enumerate(as_array(masks) if masks is not None else []):
+        if mask.any():
+            _outline(axes[0][column], mask)
     return figure

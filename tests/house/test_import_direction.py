@@ -12,7 +12,7 @@ import adlib
 PACKAGE = Path(adlib.__file__).parent
 ROOMS = [
     ("errors", "files", "environment", "devices"),
-    ("losses", "scores", "metrics", "transforms"),
+    ("losses", "scores", "metrics", "ranking", "transforms"),
     ("models",),
     ("data",),
     ("training",),
