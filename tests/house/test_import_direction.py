@@ -17,7 +17,7 @@ ROOMS = [
     ("data",),
     ("training",),
     ("detectors",),
-    ("results", "viz", "experiment", "published", "weight_search"),
+    ("results", "viz", "cost", "experiment", "published", "weight_search"),
     ("sweep", "plans", "cluster"),
     ("chapters",),
     ("cli",),
