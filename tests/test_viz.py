@@ -78,6 +78,7 @@ def every_figure(images, judged):
     maps = RANDOM.random((4, 16, 16))
     yield viz.detectors_on_images(images, {"x": images}, {"x": (maps, 1.0), "y": (maps, 0.5)}, maps > 0.9)
     yield viz.rank_figure(RANKS, 1.5)
+    yield viz.auroc_heatmap(RANKS.T / 4)
     yield viz.found_and_missed(images, {"x": (maps, 1.0)}, {"x": KNOWN}, maps > 0.9)
     yield viz.image_gallery(images, title="four")
     yield viz.reconstruction_grid(images, images, KINDS)
@@ -513,3 +514,13 @@ def test_missed_defects_are_struck_out_and_counted(images):
         viz.found_and_missed(images, {"x": (maps, 1.0)}, {"y": KNOWN})
     with pytest.raises(ValueError, match="lengths differ"):
         viz.found_and_missed(images, {"x": (maps, 1.0)}, {"x": KNOWN[:3]})
+
+
+def test_heat_map_writes_every_number_and_centres_its_colours_on_chance():
+    table = pd.DataFrame({"set/a": [0.5, 0.912], "set/b": [np.nan, 0.1]}, ["one", "two"])
+    figure = viz.auroc_heatmap(table)
+    assert all(text in words(figure) for text in ("0.50", "0.91", "0.10", "one", "two"))
+    (cells,) = (group for group in figure.axes[0].collections if group.get_array() is not None)
+    assert cells.get_clim() == (0, 1)
+    with pytest.raises(ValueError, match="between"):
+        viz.auroc_heatmap(table + 1)

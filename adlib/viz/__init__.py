@@ -22,6 +22,7 @@ source    the code of the package, shown as it runs
 from __future__ import annotations
 
 from adlib.viz.comparisons import (
+    auroc_heatmap,
     detectors_on_images,
     found_and_missed,
     rank_figure,
@@ -46,6 +47,7 @@ from adlib.viz.widgets import defect_quiz, map_overlay, threshold_explorer, trai
 
 __all__ = [
     "anomaly_map_grid",
+    "auroc_heatmap",
     "checkpoint_curve",
     "contamination_figure",
     "defect_quiz",

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
@@ -294,6 +296,41 @@ def rank_figure(ranks: pd.DataFrame, critical: float) -> Figure:
     axis.set_title(
         f"blue ground: within {critical:.1f} ranks of the best, not told apart", fontweight="normal"
     )
+    return figure
+
+
+@book_figure
+def auroc_heatmap(table: pd.DataFrame) -> Figure:
+    """AUROC of every detector on every data set: blue above chance, vermilion below, the number in each cell.
+
+    Args:
+        table: one row per detector, one column per data set, 0 to 1; a gap stays white.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: the table is empty or holds a value outside 0 to 1.
+    """
+    if table.empty or not table.stack().dropna().between(0, 1).all():
+        raise ValueError(
+            f"a table of {table.shape[0]} x {table.shape[1]} AUROCs; expected at least one value, and all between "
+            "0 and 1."
+        )
+    figure, axis = plt.subplots(
+        figsize=(2.1 + 0.66 * table.shape[1], 1.2 + 0.31 * len(table) + STAMP_HEIGHT), layout="constrained"
+    )
+    colours = LinearSegmentedColormap.from_list("chance", [ANOMALOUS, "#FFFFFF", NORMAL])
+    sns.heatmap(
+        table, vmin=0, vmax=1, cmap=colours, annot=True, fmt=".2f", annot_kws={"fontsize": 8.5}, ax=axis,
+        linewidths=1, cbar_kws={"label": "image AUROC", "ticks": [0, 0.5, 1], "aspect": 30, "pad": 0.01},
+    )  # fmt: skip
+    names = [str(name).replace("/", "/\n").replace("_", " ") for name in table.columns]
+    axis.set_xticks(np.arange(len(names)) + 0.5, names, rotation=0, fontsize=8.5)
+    axis.tick_params(length=0)
+    axis.set(xlabel="", ylabel="")
+    axis.xaxis.tick_top()
+    axis.tick_params(axis="y", rotation=0)
     return figure
 
 
