@@ -36,5 +36,16 @@ def test_every_image_of_a_chapter_has_words(name):
             )
 
 
+@pytest.mark.parametrize("name", WORKSPACE.chapters())
+def test_beginnings_of_exercises_fail_for_the_right_reason(name):
+    """Any other failure stops the run; a beginning that does not fail has no dots to replace."""
+    run_chapter(name, "smoke", workspace=WORKSPACE)
+    executed = nbformat.read(WORKSPACE.executed(name, "smoke")[0], as_version=4)
+    for cell in executed.cells:
+        if "starter" in cell.metadata.get("tags", []):
+            said = "".join(output.get("text", "") for output in cell.outputs)
+            assert said.startswith("Your turn"), cell.source
+
+
 def test_the_pages_can_be_built_from_it(smoke_site):
     assert (smoke_site / "index.html").is_file()

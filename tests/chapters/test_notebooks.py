@@ -143,6 +143,12 @@ def test_solutions_are_executed(notebook):
         assert not tags & {"skip", "skip-execution", "raises-exception", "remove-cell"}, tags
 
 
+def test_each_exercise_has_a_beginning_to_complete(notebook):
+    labels = re.findall(r"^```\{exercise\}.*?^:label: ([\w-]+)", prose(notebook), re.MULTILINE | re.DOTALL)
+    starters = [cell.source for cell in code(notebook) if "starter" in cell.metadata.get("tags", [])]
+    assert [re.search(r'your_turn\("([\w-]+)"\)', source)[1] for source in starters] == labels
+
+
 def test_numbers_are_reported(notebook):
     assert any(re.search(r"\breport\(", cell.source) for cell in code(notebook))
 
