@@ -296,6 +296,7 @@ def rank_figure(ranks: pd.DataFrame, critical: float) -> Figure:
     axis.set_title(
         f"blue ground: within {critical:.1f} ranks of the best, not told apart", fontweight="normal"
     )
+    figure.get_layout_engine().set(w_pad=0.12)
     return figure
 
 
@@ -325,12 +326,13 @@ def auroc_heatmap(table: pd.DataFrame) -> Figure:
         table, vmin=0, vmax=1, cmap=colours, annot=True, fmt=".2f", annot_kws={"fontsize": 8.5}, ax=axis,
         linewidths=1, cbar_kws={"label": "image AUROC", "ticks": [0, 0.5, 1], "aspect": 30, "pad": 0.01},
     )  # fmt: skip
-    names = [str(name).replace("/", "/\n").replace("_", " ") for name in table.columns]
+    names = [str(name).replace("/", "/\n").replace("_", "\n") for name in table.columns]
     axis.set_xticks(np.arange(len(names)) + 0.5, names, rotation=0, fontsize=8.5)
     axis.tick_params(length=0)
     axis.set(xlabel="", ylabel="")
     axis.xaxis.tick_top()
     axis.tick_params(axis="y", rotation=0)
+    figure.get_layout_engine().set(w_pad=0.12)
     return figure
 
 
