@@ -8,6 +8,7 @@ run that was interrupted is never taken for a finished one.
 from __future__ import annotations
 
 import ast
+import copy
 import datetime
 import hashlib
 import json
@@ -165,6 +166,8 @@ def run_chapter(
 ) -> dict[str, Any]:
     """Execute a chapter, unless an executed copy made from exactly the same things is there.
 
+    Where only its prose has changed since, the copy is given the new prose.
+
     Args:
         name: chapter, e.g. "01_ganomaly_distances" or "01".
         profile: "smoke", "book" or "paper".
@@ -191,7 +194,7 @@ def run_chapter(
     executed, record_path = workspace.executed(source.stem, profile)
     key = cache_key(notebook, values, workspace)
     if not force and (record := _finished(executed, record_path, key)):
-        return record
+        return _with_new_prose(notebook, executed, record_path, record)
     with one_at_a_time(workspace):
         if not force and (record := _finished(executed, record_path, key)):  # by the command we waited for
             return record
@@ -212,14 +215,16 @@ def run_chapter(
 def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], workspace: Workspace) -> str:
     """Hash of everything that the numbers of a run depend on.
 
-    The notebook's cells, the parameters, the sources of adlib, the lock, the installed versions, the
+    The notebook's code, the parameters, the sources of adlib, the lock, the installed versions, the
     ledger in `results/`, and what lies under ADLIB_DATA. (jupyter-cache looks at the notebook's cells
-    alone and keeps old numbers after the package has changed.)
+    alone and keeps old numbers after the package has changed.) Prose is not in it: see `with_prose_of`.
 
     Returns:
         64 hex digits.
     """
-    cells = [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in notebook.cells]
+    cells = [
+        [cell.source, cell.metadata.get("tags", [])] for cell in notebook.cells if cell.cell_type == "code"
+    ]
     digest = hashlib.sha256()
     digest.update(json.dumps([cells, dict(parameters), environment.versions()], sort_keys=True).encode())
     digest.update(environment.source_hash().encode())
@@ -250,6 +255,51 @@ def _finished(executed: Path, record_path: Path, key: str) -> dict[str, Any] | N
     except (OSError, ValueError, KeyError):
         return None
     return record if same else None
+
+
+def _with_new_prose(
+    notebook: nbformat.NotebookNode, executed: Path, record_path: Path, record: dict[str, Any]
+) -> dict[str, Any]:
+    """The record, its executed notebook written anew if the chapter's prose is another by now."""
+    old = nbformat.read(executed, as_version=4)
+    new = with_prose_of(notebook, old)
+    told, wanted = (
+        [(cell.source, cell.get("id"), cell.metadata.get("mystnb")) for cell in each.cells]
+        for each in (old, new)
+    )
+    if told == wanted:
+        return record
+    text = nbformat.writes(new)
+    places = [place for place, cell in enumerate(new.cells) if cell.cell_type == "code"]
+    cells = [{**told, "cell": place} for told, place in zip(record["cells"], places)]
+    record = {**record, "cells": cells, "notebook_sha256": _sha256(text.encode())}
+    record_path.unlink()
+    write_atomic(executed, text)
+    write_atomic(record_path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return record
+
+
+def with_prose_of(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """An executed notebook with the prose, the order and the metadata of its source.
+
+    Args:
+        notebook: the source; its code cells are those that were executed, in the same order.
+        executed: the executed copy; a cell of injected parameters stays behind the declared ones.
+    """
+    done = iter([cell for cell in executed.cells if cell.cell_type == "code"])
+    cells = []
+    for cell in copy.deepcopy(notebook.cells):
+        if cell.cell_type == "code":
+            run = next(done)
+            if "injected-parameters" in run.metadata.get("tags", []):
+                cells.append(run)
+                run = next(done)
+            cell.outputs, cell.execution_count = run.outputs, run.execution_count
+            cell.metadata = nbformat.from_dict({**run.metadata, **cell.metadata})
+        cells.append(cell)
+    page = copy.deepcopy(executed)
+    page.cells = cells
+    return page
 
 
 def _execute(

@@ -158,6 +158,26 @@ def test_the_cache_key_changes_with_everything_that_can_move_a_number(workspace,
     assert len(set(keys)) == len(keys)
 
 
+def test_new_prose_is_taken_over_without_a_new_run(workspace):
+    first = run_chapter("01", "smoke", {"seed": 2}, workspace=workspace)
+    executed, _ = workspace.executed("01_tiny", "smoke")
+    before = nbformat.read(executed, as_version=4)
+    notebook = notebook_of(workspace)
+    notebook.cells[0].source = "# A tiny chapter, told better"
+    notebook.cells.insert(1, new_markdown_cell("And at more length."))
+    nbformat.write(notebook, workspace.chapter("01"))
+
+    second = run_chapter("01", "smoke", {"seed": 2}, workspace=workspace)
+    after = nbformat.read(executed, as_version=4)
+    assert [cell.source for cell in after.cells[:2]] == [cell.source for cell in notebook.cells[:2]]
+    for kind in ("outputs", "source", "execution_count"):
+        code = [[c[kind] for c in each.cells if c.cell_type == "code"] for each in (before, after)]
+        assert code[0] == code[1], kind
+    assert second["id"] == first["id"], "it is the same run"
+    assert [each["cell"] - 1 for each in second["cells"]] == [each["cell"] for each in first["cells"]]
+    assert run_chapter("01", "smoke", {"seed": 2}, workspace=workspace) == second
+
+
 def test_outputs_do_not_change_the_cache_key(workspace):
     notebook = notebook_of(workspace)
     before = cache_key(notebook, {}, workspace)
