@@ -267,3 +267,32 @@ def test_a_page_is_there_at_once(visit):
         "performance.getEntriesByType('resource').reduce((sum, each) => sum + each.transferSize, 0)"
     )
     assert loaded < 6_000_000, "bytes that the landing page asks for"
+
+
+def test_no_page_carries_a_large_script_for_nothing(visit):
+    """Of each script above 100 kB at least a twentieth runs; less is weight without use on that page."""
+    idle = {}
+    for name in PAGES:
+        reader = visit()
+        session = reader.context.new_cdp_session(reader.page)
+        session.send("Profiler.enable")
+        session.send("Profiler.startPreciseCoverage", {"callCount": False, "detailed": True})
+        reader.open(name)
+        for script in session.send("Profiler.takePreciseCoverage")["result"]:
+            ranges = [each for function in script["functions"] for each in function["ranges"]]
+            size = max(each["endOffset"] for each in ranges)
+            if script["url"].startswith(reader.address) and size > 100_000:
+                share = used(ranges, size) / size
+                if share < 0.05:
+                    idle.setdefault(script["url"].rsplit("/", 1)[1], []).append(f"{name}: {share:.1%}")
+        reader.page.close()
+    assert not idle, json.dumps(idle, indent=1)
+
+
+def used(ranges: list[dict], size: int) -> int:
+    """Characters of a script that ran: inner ranges of the coverage overrule those around them."""
+    ran = bytearray(size)
+    for each in sorted(ranges, key=lambda part: part["startOffset"] - part["endOffset"]):
+        length = each["endOffset"] - each["startOffset"]
+        ran[each["startOffset"] : each["endOffset"]] = bytes([each["count"] > 0]) * length
+    return sum(ran)
