@@ -65,7 +65,10 @@ def test_a_task_has_the_id_that_its_record_will_have(tmp_path):
         assert ids(tmp_path / f"{number}.jsonl") == [task_id(task)]
 
 
-@pytest.mark.parametrize("plan", ["chapter1", "chapter1_gap"])
+@pytest.mark.parametrize(
+    "plan",
+    ["chapter1", "chapter1_gap", "chapter2", "chapter2_few", "chapter2_stability", "chapter2_ancestors"],
+)
 def test_the_finished_ledgers_hold_what_their_plans_ask_for(plan):
     wanted = {task_id(task) for task in PLANS[plan]()}
     assert wanted <= set(ids(ROOT / "results" / f"{plan}.jsonl")), "ids must not change under a ledger"
