@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +15,7 @@ import pytest
 import torch
 
 from adlib import load
+from adlib.files import locked
 
 
 def pytest_configure(config):
@@ -38,9 +38,7 @@ def smoke_site() -> Path:
     workspace = Workspace(Path(__file__).resolve().parents[1])
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
     site, built = workspace.build / "html-smoke", workspace.build / "html-smoke.run"
-    workspace.build.mkdir(parents=True, exist_ok=True)
-    with (workspace.build / "html-smoke.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of two workers that want the pages, one builds them
+    with locked(workspace.build / "html-smoke.lock"):  # of two workers that want the pages, one builds them
         if not (site.is_dir() and built.is_file() and built.read_text() == run):
             records = [run_chapter(name, "smoke", workspace=workspace) for name in workspace.chapters()]
             site = build_site(records, name="html-smoke", workspace=workspace)

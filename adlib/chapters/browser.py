@@ -17,7 +17,7 @@ from typing import Any
 
 import platformdirs
 
-from ..files import write_atomic
+from ..files import locked, write_atomic
 from .run import ChapterError, Workspace
 from .scripts import Package, npm_command, package_file
 
@@ -72,25 +72,29 @@ def find_browser(cache: Path | None = None) -> Browser:
 def _carried(cache: Path) -> Browser:
     """The browser from npm, unpacked beside its package file."""
     folder = cache / f"chromium-{CARRIED.version}"
-    if not (folder / "complete").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        with tarfile.open(package_file(CARRIED, cache)) as archive:
-            for member, name in CARRIED.files.items():
-                write_atomic(folder / name, archive.extractfile(member).read())
-        for packed in list(folder.glob("*.br")):
-            _unpack_brotli(packed, packed.with_suffix(""))
-            packed.unlink()
-        for packed in list(folder.glob("*.tar")):
-            with tarfile.open(packed) as archive:
-                archive.extractall(folder, filter="data")
-            packed.unlink()
-        (folder / "chromium").chmod(0o755)
-        write_atomic(
-            folder / "fonts.conf", _FONTS.format(fonts=folder / "fonts", cache=folder / "fonts-cache")
-        )
-        write_atomic(folder / "complete", CARRIED.version)
+    with locked(cache / "chromium.lock"):  # of two processes that need it, one unpacks it
+        if not (folder / "complete").is_file():
+            _unpack(package_file(CARRIED, cache), folder)
     environment = {"LD_LIBRARY_PATH": str(folder / "lib"), "FONTCONFIG_FILE": str(folder / "fonts.conf")}
     return Browser(folder / "chromium", environment)
+
+
+def _unpack(package: Path, folder: Path) -> None:
+    """Fill the browser's folder; a file named "complete" is its last."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with tarfile.open(package) as archive:
+        for member, name in CARRIED.files.items():
+            write_atomic(folder / name, archive.extractfile(member).read())
+    for packed in list(folder.glob("*.br")):
+        _unpack_brotli(packed, packed.with_suffix(""))
+        packed.unlink()
+    for packed in list(folder.glob("*.tar")):
+        with tarfile.open(packed) as archive:
+            archive.extractall(folder, filter="data")
+        packed.unlink()
+    (folder / "chromium").chmod(0o755)
+    write_atomic(folder / "fonts.conf", _FONTS.format(fonts=folder / "fonts", cache=folder / "fonts-cache"))
+    write_atomic(folder / "complete", CARRIED.version)
 
 
 # Its own names folders of the service it was built for; without any font a page has no text at all.

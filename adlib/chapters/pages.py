@@ -29,8 +29,9 @@ MADE = Path("book") / "_static" / "made"  # below the stage; copied to the site 
 
 # As in the design: imports run downward only, so this order reads from the ground up.
 _ORDER = (
-    *("devices", "losses", "scores", "metrics", "transforms", "models", "data", "training", "detectors"),
-    *("weight_search", "results", "published", "viz", "experiment", "plans", "cluster", "sweep", "chapters"),
+    *("devices", "losses", "scores", "metrics", "ranking", "transforms", "models", "data", "training"),
+    *("detectors", "cost", "weight_search", "results", "published", "viz", "experiment", "plans", "cluster"),
+    *("sweep", "chapters"),
 )
 
 

@@ -26,7 +26,7 @@ import nbformat
 
 from .. import environment
 from ..errors import unknown_name
-from ..files import write_atomic
+from ..files import locked, write_atomic
 from .provenance import provenance, reported
 from .watch import Watch
 
@@ -381,11 +381,7 @@ def one_at_a_time(workspace: Workspace) -> Iterator[None]:
 
     Waits while another command runs one, or builds the pages.
     """
-    import fcntl
-
-    workspace.build.mkdir(parents=True, exist_ok=True)
-    with open(workspace.build / "running.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(workspace.build / "running.lock"):
         yield
 
 
