@@ -21,7 +21,7 @@ def test_a_chapter_runs_and_its_numbers_are_inside_their_bands(name):
     record = run_chapter(name, "smoke", workspace=WORKSPACE)
     found = baselines.check(ROOT, record)
     assert not found, "\n".join(map(str, found))
-    assert record["seconds"] < 120, "a smoke run takes seconds"
+    assert record["seconds"] < 300, "a smoke run takes seconds, or a few minutes on a machine that is busy"
 
 
 @pytest.mark.parametrize("name", WORKSPACE.chapters())
@@ -44,7 +44,7 @@ def test_beginnings_of_exercises_fail_for_the_right_reason(name):
     for cell in executed.cells:
         if "starter" in cell.metadata.get("tags", []):
             said = "".join(output.get("text", "") for output in cell.outputs)
-            assert said.startswith("Your turn"), cell.source
+            assert said.splitlines()[-1].startswith("Your turn ("), cell.source
 
 
 def test_the_pages_can_be_built_from_it(smoke_site):
