@@ -62,6 +62,16 @@ RANKS = pd.DataFrame({"last": [3.0, 3.0], "first": [1.0, 1.5], "second": [2.0, 1
 KNOWN = np.array([True, False, True, True])
 
 
+SEARCH = pd.DataFrame(
+    {
+        "a": [0.5, 1.0, 1.5, 0.5],
+        "b": [1.0, 1.0, 0.5, 0.5],
+        "AUROC": [0.7, 0.9, 0.8, 0.6],
+        "ours": [0, 1, 0, 0],
+    }
+)
+
+
 # --- every figure ---
 
 
@@ -74,6 +84,7 @@ def every_figure(images, judged):
     yield viz.image_rows({"two": images[:2], "four": images})
     yield viz.speed_figure(SPEEDS)
     yield viz.seed_spread(study)
+    yield viz.landscape_figure(SEARCH, ["a", "b"], "AUROC", "ours")
     yield viz.seed_lines({"loss": {"x": [[1.0, 0.5], [1.2, 0.4]]}, "gradient": {"x": [[1.0]], "y": [[2.0]]}})
     maps = RANDOM.random((4, 16, 16))
     yield viz.detectors_on_images(images, {"x": images}, {"x": (maps, 1.0), "y": (maps, 0.5)}, maps > 0.9)
@@ -479,6 +490,19 @@ def test_rows_of_images_may_differ_in_length_and_are_named(images):
     assert "two" in words(figure)
     with pytest.raises(ValueError, match="no row"):
         viz.image_rows({})
+
+
+def test_the_landscape_has_a_panel_for_each_setting_and_sets_the_marked_candidate_apart():
+    figure = viz.landscape_figure(SEARCH, ["a", "b"], "AUROC", "ours")
+    for axis, name, level in zip(figure.axes, "ab", (1, 1)):
+        dots, apart, means = axis.lines
+        assert axis.get_title(loc="left") == name
+        assert len(dots.get_xdata()) == 3
+        assert (list(apart.get_xdata()), list(apart.get_ydata())) == ([level], [0.9])
+        assert list(means.get_ydata()) == pytest.approx(SEARCH.groupby(name)["AUROC"].mean().tolist())
+    assert "ours" in words(figure)
+    with pytest.raises(ValueError, match="no column 'c'"):
+        viz.landscape_figure(SEARCH, ["c"], "AUROC", "ours")
 
 
 def test_speed_figure_shows_who_saw_labels_and_how_large_it_is():

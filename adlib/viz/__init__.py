@@ -16,6 +16,7 @@ comparisons  several detectors on the same images, over seeds, by rank, along tr
 runs      losses and checkpoints of one run; contamination, paper beside ours, leaks over many runs
 tables    mean ± SD over runs, bold only where better by more than the spread
 widgets   a threshold to drag, a training to scrub through, maps to fade in, a quiz; no kernel needed
+search    the landscape of a search over settings
 source    the code of the package, shown as it runs
 """
 
@@ -40,6 +41,7 @@ from adlib.viz.runs import (
     paper_beside_ours,
 )
 from adlib.viz.scores import roc_figure, score_histograms, threshold_figure
+from adlib.viz.search import landscape_figure
 from adlib.viz.source import show_source
 from adlib.viz.style import stamp, use_style
 from adlib.viz.tables import score_table
@@ -55,6 +57,7 @@ __all__ = [
     "found_and_missed",
     "image_gallery",
     "image_rows",
+    "landscape_figure",
     "leak_figure",
     "loss_curves",
     "map_overlay",
