@@ -32,7 +32,7 @@ TIER ?= nightly
 GITHUB_OUTPUT ?= /dev/stdout
 
 .PHONY: help book smoke test lint format bench serve nightly keephistory lock wheel clean \
-	colab links workflows matrix fetchhistory publishhistory issues
+	colab links datacheck workflows matrix fetchhistory publishhistory issues
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -70,6 +70,9 @@ colab: ## run every notebook alone, as Colab would: its packages there, ours ins
 links: ## ask every link of the pages that were built last
 	@python=$(python) && "$$python" -c "from jupyter_book.cli.main import main; main()" \
 		build _build/stage --builder linkcheck --path-output _build/links
+
+datacheck: ## fetch every downloadable data set anew and hold all against their checksums
+	@$(run) adlib.cli data check
 
 workflows: ## check .github/workflows with actionlint
 	@$(run) tools.workflows

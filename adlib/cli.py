@@ -46,6 +46,20 @@ def data_list() -> None:
         typer.echo(f"\n  {', '.join(names)}\n    {remedy}")
 
 
+@data.command("check")
+def data_check(
+    download: Annotated[bool, typer.Option(help="also fetch what is downloaded, some 250 MB")] = True,
+) -> None:
+    """Are the sets still where they were, and still the same? Exit code 1 if one is not."""
+    from .data.checks import check_sources
+
+    fine = True
+    for finding in check_sources(download):
+        typer.echo(f"{'+' if finding.fine else '-'} {finding.name}: {finding.words}")
+        fine &= finding.fine
+    _end(0 if fine else 1)
+
+
 @chapters.command("list")
 def chapters_list(
     tier: Annotated[

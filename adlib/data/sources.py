@@ -241,14 +241,30 @@ def _from_jpeg_streams(path: Path) -> tuple[np.ndarray, ...]:
     return tuple(result)
 
 
-def _from_torchvision(source: str) -> tuple[np.ndarray, ...]:
+def fetch(source: str, root: str | Path) -> tuple[np.ndarray, ...]:
+    """A classification set by torchvision's download, its checksums verified.
+
+    Returns:
+        Images uint8 (N, H, W) or (N, H, W, 3) and labels (N,) of training and test: four arrays.
+
+    Args:
+        source: a key of TORCHVISION.
+        root: folder for its files; what is already there is not fetched again.
+
+    Raises:
+        OSError, RuntimeError: it cannot be fetched, or is not what was published.
+    """
     import torchvision
 
     dataset = getattr(torchvision.datasets, TORCHVISION[source])
-    root = download_folder()
+    with _socket_timeout(30.0):
+        sides = [dataset(str(root), train=train, download=True) for train in (True, False)]
+    return tuple(array for side in sides for array in (np.asarray(side.data), np.asarray(side.targets)))
+
+
+def _from_torchvision(source: str) -> tuple[np.ndarray, ...]:
     try:
-        with _socket_timeout(30.0):
-            sides = [dataset(str(root), train=train, download=True) for train in (True, False)]
+        return fetch(source, download_folder())
     except (OSError, RuntimeError) as error:
         raise not_here(
             source,
@@ -256,7 +272,6 @@ def _from_torchvision(source: str) -> tuple[np.ndarray, ...]:
             f"torchvision could not download it either ({error}).\nRun once with a network, or put"
             f" {source}.npz with x_train, y_train, x_test, y_test there.",
         ) from error
-    return tuple(array for side in sides for array in (np.asarray(side.data), np.asarray(side.targets)))
 
 
 @contextmanager

@@ -1,0 +1,42 @@
+"""The check of the sources: content that was changed, and addresses that do not answer, are findings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from adlib.cli import app
+from adlib.data import checks
+
+
+def test_the_packaged_sets_are_the_ones_we_know():
+    found = list(checks.check_sources(download=False))
+    assert [each.name for each in found] == ["mnist5k", "elpv"]
+    assert all(each.fine for each in found), found
+
+
+@pytest.fixture
+def without_network(monkeypatch):
+    def fetch(name, folder):
+        if name == "cifar10":
+            raise RuntimeError("File not found or corrupted.")
+        return np.zeros((3, 28, 28)), np.zeros(3), np.zeros((2, 28, 28)), np.zeros(2)
+
+    monkeypatch.setattr(checks, "fetch", fetch)
+
+
+def test_a_changed_package_and_a_silent_address_are_named_and_the_others_go_on(without_network, monkeypatch):
+    monkeypatch.setitem(checks.PACKAGED, "mnist5k", "0" * 16)
+    result = CliRunner().invoke(app, ["data", "check"])
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert [line[0] for line in lines] == list("-+++-+")
+    assert "the package was changed" in lines[0]
+    assert "3 + 2 images" in lines[2]
+    assert "cifar10: RuntimeError: File not found" in lines[4]
+
+
+def test_all_well_is_exit_code_0(without_network, monkeypatch):
+    monkeypatch.setattr(checks, "TORCHVISION", ["mnist"])
+    assert CliRunner().invoke(app, ["data", "check"]).exit_code == 0
