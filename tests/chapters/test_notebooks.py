@@ -153,6 +153,14 @@ def test_numbers_are_reported(notebook):
     assert any(re.search(r"\breport\(", cell.source) for cell in code(notebook))
 
 
+def test_every_figure_says_where_it_comes_from(notebook):
+    """Widgets are excepted: the line above the page, with commit and device, speaks for the state they carry."""
+    widgets = re.compile(r"viz\.(?:threshold_explorer|training_scrubber|map_overlay|defect_quiz)\(")
+    for cell in code(notebook):
+        if "image" in cell.metadata.get("mystnb", {}) and not widgets.search(cell.source):
+            assert "viz.stamp(" in cell.source, cell.source
+
+
 def test_every_citation_is_in_the_bibliography(notebook):
     known = set(re.findall(r"^@\w+\{([\w-]+),", (ROOT / "book" / "references.bib").read_text(), re.MULTILINE))
     cited = {
