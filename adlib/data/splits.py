@@ -385,8 +385,19 @@ class _Labelled:
             notes.append(
                 f"{len(chosen)} labelled anomalies instead of {wanted}: every kind was sampled down to the smallest."
             )
-        cut = max(1, round(len(chosen) * parts[0] / wanted))
-        return {"anomalies": pool[chosen[:cut]], "validation anomalies": pool[chosen[cut:]]}
+        cut, chosen = max(1, round(len(chosen) * parts[0] / wanted)), pool[chosen]
+        trained = np.arange(len(chosen)) < cut
+        if collection.groups is not None:
+            trained = _whole_groups(collection.groups[chosen], cut)
+        return {"anomalies": chosen[trained], "validation anomalies": chosen[~trained]}
+
+
+def _whole_groups(groups: np.ndarray, wanted: int) -> np.ndarray:
+    """Which of the images make up `wanted` or fewer, whole groups in order of appearance; at least the first group."""
+    names, first, counts = np.unique(groups, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    taken = np.cumsum(counts[order]) <= max(wanted, counts[order[0]])
+    return np.isin(groups, names[order[taken]])
 
 
 def _own_anomalies(collection: Collection, test: np.ndarray) -> np.ndarray:

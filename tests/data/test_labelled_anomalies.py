@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from adlib import load
-from adlib.data import sources
+from adlib.data import from_arrays, sources
 from adlib.data.sampling import choose_anomalies, draw_from_clusters, equal_quotas, kmeans_clusters
 
 
@@ -187,3 +187,21 @@ def test_the_fingerprint_knows_the_anomalies_and_nothing_else_changes():
 def test_settings_that_cannot_be_met_are_named(settings, message):
     with pytest.raises((ValueError, TypeError), match=message):
         load("mnist5k/3", size=16, **settings)
+
+
+def test_photos_of_one_object_are_either_trained_on_or_kept_to_choose_settings_by():
+    """32 defective objects of three photos each: of none does one photo teach and another one examine."""
+    random = np.random.default_rng(2)
+    pixels = random.integers(0, 256, (216, 16, 16), dtype=np.uint8)
+    kinds = np.array(["good"] * 120 + ["dent", "crack"] * 48)
+    groups = np.concatenate([np.arange(120), 120 + np.arange(96) // 3])
+    object_of = {image.tobytes(): group for image, group in zip(pixels, groups)}
+    for seed in range(5):
+        split = from_arrays(
+            pixels, kinds != "good", kinds=kinds, groups=groups, seed=seed, anomalies=0.3, reserve=0.6
+        )
+        parts = split.anomalies.images, split.validation_anomalies.images, split.test.images
+        seen = [{object_of[image.numpy().tobytes()] for image in part} for part in parts]
+        assert seen[0]
+        assert seen[1]
+        assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
