@@ -1,6 +1,7 @@
 # Every target sets up what it needs: `tools/environment.py` makes (once per requirements.lock) a virtual
 # environment outside the checkout. To use an interpreter of your own: make test PYTHON=/path/to/python
 SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 

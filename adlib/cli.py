@@ -143,11 +143,18 @@ def run_nightly(
     """Execute chapters afresh, hold them against baselines and history, write a report and append to the history.
 
     Ends with 0 if all is well, 1 if a number has left its band or drifts, 3 if a chapter failed, 4 if the machine
-    did. A night that was interrupted goes on.
+    did; with 2 if it could not begin. A night that was interrupted goes on.
     """
     from .chapters.nightly import nightly
+    from .chapters.run import ChapterError
 
-    _end(nightly(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo).exit_code)
+    try:
+        night = nightly(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo)
+    except (ChapterError, ValueError, OSError) as error:
+        typer.echo(f"adlib: {error}", err=True)
+        _end(2)
+    else:
+        _end(night.exit_code)
 
 
 @history.command("keep")

@@ -163,7 +163,11 @@ def collect(
     """
     waiting = (job for job in jobs if job.key not in ledger.refreshed())
     for job, outcome in hand_out(client, function, waiting):
-        if isinstance(outcome, BaseException) or ledger.add(outcome):
+        try:
+            told = isinstance(outcome, BaseException) or ledger.add(outcome)
+        except ValueError as error:  # a record that cannot be kept is that job's failure, not the others'
+            outcome, told = error, True
+        if told:
             yield job, outcome
 
 

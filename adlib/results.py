@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,8 +45,8 @@ def append(record: dict[str, Any], path: str | Path) -> None:
 def _line(record: dict[str, Any]) -> str:
     if not record.get("id"):
         raise ValueError("a record needs an 'id': record_id({...}) makes one from what identifies the run.")
-    for key, value in _flat(record).items():
-        if isinstance(value, float) and not math.isfinite(value):
+    for key, value in _numbers(record):
+        if not math.isfinite(value):
             raise ValueError(
                 f"{key} is {value}; leave out what does not apply, and find out why it is not a number."
             )
@@ -94,9 +94,10 @@ class Ledger:
     def _catch_up(self, file: BinaryIO) -> None:
         file.seek(self._read)
         new = file.read()
-        whole = new[: new.rfind(b"\n") + 1]  # a torn last line is closed, and so read, by the next writer
-        self._read += len(whole)
-        for line in whole.splitlines():
+        self._read += (
+            new.rfind(b"\n") + 1
+        )  # a torn last line is closed, and so read again, by the next writer
+        for line in new.splitlines():  # one that lacks nothing but its line break counts already
             try:
                 self._ids.add(json.loads(line)["id"])
             except (ValueError, KeyError, TypeError):
@@ -166,6 +167,18 @@ def by_score(table: pd.DataFrame, metric: str = "image_auroc", keep: Sequence[st
     long = table[[*who, *columns]].rename(columns=columns)
     name = metric.removeprefix("image_")
     return long.melt(who, var_name="score", value_name=name).dropna(subset=[name]).reset_index(drop=True)
+
+
+def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Every float in nested dicts and lists, with the way to it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{name}/{key}" if name else str(key))
+    elif isinstance(value, (list, tuple)):
+        for place, inner in enumerate(value):
+            yield from _numbers(inner, f"{name}[{place}]")
+    elif isinstance(value, float):
+        yield name, value
 
 
 def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:

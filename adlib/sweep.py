@@ -6,6 +6,7 @@ workers, data travel from here by their fingerprint: a worker needs this package
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import OrderedDict
@@ -68,8 +69,9 @@ def sweep(
     with cluster.connect(scheduler, workers) as client:
         report.say(f"{len(waiting)} of {len(tasks)} tasks to run; dashboard: {cluster.dashboard(client)}")
         report.lanes = max(1, sum(client.nthreads().values()))
-        done = cluster.collect(client, perform, _jobs(client, waiting, device), book)
-        return report.follow((job.key, outcome) for job, outcome in done)
+        failed: list[tuple[str, Exception]] = []
+        done = cluster.collect(client, perform, _jobs(client, waiting, device, failed), book)
+        return report.follow(itertools.chain(((job.key, outcome) for job, outcome in done), failed))
 
 
 def task_id(task: Task) -> str:
@@ -188,17 +190,31 @@ def _in_turn(
         except Exception as error:
             yield key, error
             continue
-        if book.add(record):
+        try:
+            added = book.add(record)
+        except ValueError as error:  # a record that cannot be kept is that task's failure, not the others'
+            yield key, error
+            continue
+        if added:
             yield key, record
 
 
-def _jobs(client: Any, waiting: dict[str, Task], device: str) -> Iterator[cluster.Job]:
-    """Tasks as jobs; their data are read here when their turn comes, and sent once while they are in use."""
+def _jobs(
+    client: Any, waiting: dict[str, Task], device: str, failed: list[tuple[str, Exception]]
+) -> Iterator[cluster.Job]:
+    """Tasks as jobs; their data are read here when their turn comes, and sent once while they are in use.
+
+    A task whose data cannot be read goes into `failed`, and the others go on.
+    """
     sent: OrderedDict[str, Any] = OrderedDict()
     for key, task in waiting.items():
         asked = results.record_id(_asked(task))
         if asked not in sent:
-            split = load(**_asked(task))
+            try:
+                split = load(**_asked(task))
+            except Exception as error:
+                failed.append((key, error))
+                continue
             sent[asked] = cluster.share(client, split, f"{split.fingerprint}-{asked}")
         sent.move_to_end(asked)
         while len(sent) > 4:  # jobs in flight keep theirs alive without us

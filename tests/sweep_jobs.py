@@ -31,3 +31,8 @@ def tiny(key: str) -> dict:
 def jobs(function, keys, *arguments):
     """One job of that function per key."""
     return (cluster.Job(key, function.__name__, (key, *arguments)) for key in keys)
+
+
+def not_a_number_at_b(key: str) -> dict:
+    """Gives a record, with a curve that the ledger refuses for "b"."""
+    return {"id": key, "curves": {"loss": [1.0, float("nan") if key == "b" else 0.5]}}

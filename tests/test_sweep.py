@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sweep_jobs import fail_at_b, jobs, note, tiny
+from sweep_jobs import fail_at_b, jobs, not_a_number_at_b, note, tiny
 
 from adlib import cluster, results
 from adlib import sweep as sweeping
@@ -142,6 +142,15 @@ def test_an_id_is_taken_once_whoever_else_writes(tmp_path):
         assert ids(path) == ["a", "b", "torn"]
 
 
+def test_a_last_line_without_its_break_counts(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id":"a"}')
+    ledger = results.Ledger(path)
+    assert not ledger.add({"id": "a"})
+    assert ledger.add({"id": "b"})
+    assert ids(path) == ["a", "b"]
+
+
 # ---------------------------------------------------------------- Dask
 def test_workers_run_real_tasks_with_data_sent_to_them(tmp_path, monkeypatch, capsys):
     """The worker's home has no data at all: they come from here, by fingerprint."""
@@ -156,6 +165,26 @@ def test_workers_run_real_tasks_with_data_sent_to_them(tmp_path, monkeypatch, ca
     for column in ("metrics/image_auroc", "data_fingerprint", "adlib", "commit"):
         assert (here[column] == there.loc[here.index, column]).all(), column
     assert (there["hardware/threads"] == 1).all()
+
+
+def test_data_that_cannot_be_read_cost_their_task_only_here_and_on_workers(tmp_path, monkeypatch):
+    monkeypatch.delenv("ADLIB_DATA", raising=False)
+    gone = Task("pca", "mvtec/bottle", size=32)
+    tasks = [Task(**TINY), gone, Task(**TINY, seed=1)]
+    for workers in (0, 1):
+        ledger = tmp_path / f"{workers}.jsonl"
+        with pytest.raises(SweepError, match=r"(?s)1 tasks failed, 2 were recorded.*mvtec/bottle"):
+            sweep(tasks, ledger, workers=workers)
+        assert sorted(ids(ledger)) == sorted([task_id(tasks[0]), task_id(tasks[2])])
+
+
+def test_a_record_that_cannot_be_kept_costs_its_job_only(threads, tmp_path):
+    made = [cluster.Job(key, "bad", (key,)) for key in "ab"]
+    done = cluster.collect(threads, not_a_number_at_b, made, results.Ledger(tmp_path / "x"))
+    told = {job.key: outcome for job, outcome in done}
+    assert told["a"]["id"] == "a"
+    assert "curves/loss[1] is nan" in str(told["b"])
+    assert ids(tmp_path / "x") == ["a"]
 
 
 def test_another_version_of_the_package_is_refused():

@@ -127,7 +127,7 @@ def drift(values: Sequence[float], low: float, high: float) -> tuple[float, floa
     first and the last quarter whether it amounts to a quarter of half the band.
 
     Args:
-        values: one per night, oldest first; the last WINDOW are looked at.
+        values: one per night, oldest first.
         low, high: the band.
 
     Returns:
@@ -135,7 +135,7 @@ def drift(values: Sequence[float], low: float, high: float) -> tuple[float, floa
     """
     from scipy.stats import kendalltau
 
-    values = list(values)[-WINDOW:]
+    values = list(values)
     if len(values) < FEWEST or min(values) == max(values):
         return None
     quarter = max(2, len(values) // 4)
@@ -162,7 +162,7 @@ def drifts(
     mine = [run for run in history if run["chapter"] == chapter and run.get("metrics")]
     if not mine:
         return []
-    mine = comparable(mine, mine[-1])[-WINDOW:]
+    mine = comparable(mine, mine[-1])
     found = []
     for metric, entry in load(baseline_path(workspace.root, chapter, profile)).items():
         seen = [
@@ -171,8 +171,12 @@ def drifts(
             if metric in run["metrics"] and run["started_at"] >= entry.get("at", "")
         ]
         low, high = band(entry, mine[-1].get("device"))
-        if moved := drift(seen, low, high):
-            found.append(Drift(chapter, metric, *moved, min(len(seen), WINDOW), low, high))
+        # A quick drift shows in the last nights, a slow one over all since the baseline was set.
+        for stretch in (seen[-WINDOW:], seen) if len(seen) > WINDOW else (seen,):
+            thinned = stretch[:: max(1, -(-len(stretch) // WINDOW))]
+            if moved := drift(thinned, low, high):
+                found.append(Drift(chapter, metric, *moved, len(stretch), low, high))
+                break
     return found
 
 
@@ -189,7 +193,9 @@ def changes(history: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> lis
     before = [
         each
         for each in history
-        if each["chapter"] == run["chapter"] and each["started_at"] < run["started_at"]
+        if each["chapter"] == run["chapter"]
+        and each["started_at"] < run["started_at"]
+        and each.get("versions")
     ]
     if not before:
         return []

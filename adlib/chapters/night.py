@@ -5,7 +5,9 @@ What a chapter's night can end in, and what the command ends with (the highest c
     passed           0  executed, every number inside its band and none drifting
     numbers          1  executed, but a number is outside its band or drifts, or has no baseline
     failed           3  a cell raised an error, or the time limit was reached
-    infrastructure   4  the kernel died or did not start, in every attempt
+    infrastructure   4  the kernel died or did not start, in every attempt, or the machine failed otherwise
+
+A command that could not begin its night at all ends with 2.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class Outcome:
         deviations, drifts, changes: sentences about numbers outside their bands, numbers that drift, and what is
             not as it was in the night before.
         record: the run's record; empty for a chapter that was not executed to its end.
+        again: whether another attempt may help: a kernel died.
     """
 
     chapter: str
@@ -42,6 +45,7 @@ class Outcome:
     drifts: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
 
 
 @dataclass
@@ -51,7 +55,8 @@ class Night:
     Args:
         id: time at which it began, and the beginning of the source hash.
         profile: of every chapter.
-        code: source hash of the package; a night goes on with the same code only.
+        code: source hash of the package.
+        inputs: hash of everything that its chapters are made from and held against; a night goes on with the same only.
         chapters: to be executed, in order.
         finished: whether all are done.
         environment: packages that are not what the lock says.
@@ -62,6 +67,7 @@ class Night:
     profile: str
     code: str
     chapters: list[str]
+    inputs: str = ""
     finished: bool = False
     environment: list[str] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime
 import fcntl
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -21,10 +23,12 @@ from ..errors import unknown_name
 from . import baselines, history
 from .night import Night, Outcome
 from .night_report import write_reports
+from .provenance import provenance
 from .run import ChapterError, KernelDied, Workspace, run_chapter
 
 TIERS = ("nightly", "weekly", "manual")
 ATTEMPTS = 3
+LONGEST = datetime.timedelta(hours=20)  # an interrupted night that began longer ago is another night's
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,14 @@ def nightly(
     workspace = workspace or Workspace.here()
     slots = schedule(workspace)
     wanted = [workspace.chapter(name).stem for name in names] or chapters_of(workspace, tier)
-    folder = workspace.build / "nightly" / profile
+    # A night of chapters by name does not take the place of a whole one that was interrupted.
+    folder = workspace.build / "nightly" / (f"{profile}-named" if names else profile)
     with _alone(folder):
-        night = None if fresh else _interrupted(folder, wanted)
+        environment.look_again()
+        night = None if fresh else _interrupted(folder, wanted, workspace)
         night = night or _begin(wanted, profile, workspace)
         night.save(folder)
+        write_reports(night, folder)  # from now on no older report is taken for this night's
         for name in night.chapters:
             if name in night.outcomes:
                 say(f"{name}: finished before the interruption, {night.outcomes[name].outcome}")
@@ -119,6 +126,7 @@ def nightly(
             outcome = _one(name, night, slots[name], workspace)
             night.outcomes[name] = outcome
             night.save(folder)
+            write_reports(night, folder)
             say(f"{name}: {outcome.outcome}{_why(outcome)}")
         night.finished = True
         night.save(folder)
@@ -152,21 +160,38 @@ def lock_differences(workspace: Workspace) -> list[str]:
 def _begin(wanted: list[str], profile: str, workspace: Workspace) -> Night:
     code, now = environment.source_hash(), datetime.datetime.now(datetime.UTC)
     identity = f"{now:%Y%m%dT%H%M%S}.{code[:6]}"
-    return Night(identity, profile, code, wanted, environment=lock_differences(workspace))
+    inputs = _inputs(wanted, workspace)
+    return Night(identity, profile, code, wanted, inputs, environment=lock_differences(workspace))
 
 
-def _interrupted(folder: Path, wanted: list[str]) -> Night | None:
+def _interrupted(folder: Path, wanted: list[str], workspace: Workspace) -> Night | None:
     night = Night.read(folder / "night.json")
-    same = (
-        night and not night.finished and night.chapters == wanted and night.code == environment.source_hash()
+    if night is None or night.finished or night.chapters != wanted:
+        return None
+    began = datetime.datetime.strptime(night.id.partition(".")[0], "%Y%m%dT%H%M%S").replace(
+        tzinfo=datetime.UTC
     )
-    return night if same else None
+    young = datetime.datetime.now(datetime.UTC) - began < LONGEST
+    return night if young and night.inputs == _inputs(wanted, workspace) else None
+
+
+def _inputs(wanted: list[str], workspace: Workspace) -> str:
+    """Hash of code, chapters, lock, ledger, baselines and installed versions."""
+    digest = hashlib.sha256(environment.source_hash().encode())
+    digest.update(json.dumps([environment.versions(), lock_differences(workspace)], sort_keys=True).encode())
+    paths = [workspace.root / "requirements.lock", *map(workspace.chapter, wanted)]
+    for folder, pattern in (("results", "*.jsonl"), ("baselines", "*.json")):
+        paths += sorted((workspace.root / folder).glob(pattern))
+    for path in paths:
+        if path.is_file():
+            digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _one(name: str, night: Night, slot: Slot, workspace: Workspace) -> Outcome:
     """A chapter's night: attempts, judgement, a line in the history."""
-    outcome = Outcome(name, "infrastructure", attempts=0)
-    while outcome.outcome == "infrastructure" and outcome.attempts < ATTEMPTS:
+    outcome = Outcome(name, "infrastructure", attempts=0, again=True)
+    while outcome.again and outcome.attempts < ATTEMPTS:
         outcome = _attempt(name, night, slot, outcome.attempts + 1, workspace)
     if outcome.record:
         told = history.line(outcome.record, night.id, outcome.outcome)
@@ -179,8 +204,8 @@ def _one(name: str, night: Night, slot: Slot, workspace: Workspace) -> Outcome:
     else:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         run = {"id": f"{name}.{night.profile}.{night.id}", "chapter": name, "profile": night.profile}
-        where = {"adlib": night.code, "commit": environment.git_commit(), "started_at": now}
-        told = history.line(run | where, night.id, outcome.outcome)
+        told = history.line(run | provenance() | {"started_at": now}, night.id, outcome.outcome)
+        outcome.changes = history.changes(history.runs(workspace, night.profile), told)
     results.Ledger(history.path(workspace, night.profile)).add(told)
     return outcome
 
@@ -189,11 +214,15 @@ def _attempt(name: str, night: Night, slot: Slot, number: int, workspace: Worksp
     try:
         # Afresh: what an executed copy says, however it came about, is no evidence of this night.
         record = run_chapter(name, night.profile, force=True, limit=60 * slot.minutes, workspace=workspace)
+        deviations = [str(each) for each in baselines.check(workspace.root, record)]
     except KernelDied as error:
-        return Outcome(name, "infrastructure", number, str(error))
-    except (ChapterError, ValueError) as error:
+        return Outcome(name, "infrastructure", number, str(error), again=True)
+    except (ChapterError, ValueError, SyntaxError) as error:
         return Outcome(name, "failed", number, str(error))
-    deviations = [str(each) for each in baselines.check(workspace.root, record)]
+    except (
+        Exception
+    ) as error:  # a full disk, no memory for a kernel: the other chapters get their turn all the same
+        return Outcome(name, "infrastructure", number, f"{type(error).__name__}: {error}")
     verdict = "numbers" if deviations else "passed"
     return Outcome(name, verdict, number, deviations=deviations, record=record)
 

@@ -196,13 +196,23 @@ def run_chapter(
     if not force and (record := _finished(executed, record_path, key)):
         return _with_new_prose(notebook, executed, record_path, record)
     with one_at_a_time(workspace):
+        environment.look_again()  # while we waited, sources and notebook may have been edited
+        notebook = nbformat.read(source, as_version=4)
+        key = cache_key(notebook, values, workspace)
         if not force and (record := _finished(executed, record_path, key)):  # by the command we waited for
-            return record
+            return _with_new_prose(notebook, executed, record_path, record)
         record_path.unlink(missing_ok=True)
         started = datetime.datetime.now(datetime.UTC)
         clock = time.perf_counter()
         with Watch(limit) as watch:
             text = _execute(source, profile, changed, workspace, watch)
+        began = environment.source_hash(), _code(notebook)
+        environment.look_again()
+        if (environment.source_hash(), _code(nbformat.read(source, as_version=4))) != began:
+            raise ChapterError(
+                f"chapter {source.stem}: the package or the chapter's code was edited while it ran, so nobody could "
+                "say what its numbers were made by. Run it again."
+            )
         record = _record(source.stem, profile, values, key, text, watch)
         record["seconds"] = round(time.perf_counter() - clock, 2)
         record["started_at"] = started.isoformat(timespec="seconds")
@@ -222,11 +232,9 @@ def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], wo
     Returns:
         64 hex digits.
     """
-    cells = [
-        [cell.source, cell.metadata.get("tags", [])] for cell in notebook.cells if cell.cell_type == "code"
-    ]
     digest = hashlib.sha256()
-    digest.update(json.dumps([cells, dict(parameters), environment.versions()], sort_keys=True).encode())
+    told = [_code(notebook), dict(parameters), environment.versions()]
+    digest.update(json.dumps(told, sort_keys=True).encode())
     digest.update(environment.source_hash().encode())
     for path in [workspace.root / "requirements.lock", *sorted((workspace.root / "results").glob("*.jsonl"))]:
         if path.is_file():
@@ -234,6 +242,13 @@ def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], wo
     for line in _data_listing():
         digest.update(line.encode())
     return digest.hexdigest()
+
+
+def _code(notebook: nbformat.NotebookNode) -> list[list[Any]]:
+    """Source and tags of every code cell."""
+    return [
+        [cell.source, cell.metadata.get("tags", [])] for cell in notebook.cells if cell.cell_type == "code"
+    ]
 
 
 def _data_listing() -> Iterator[str]:

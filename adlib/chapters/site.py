@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import hashlib
 import html
 import os
 import re
@@ -86,6 +87,9 @@ def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
 
     Returns:
         The stage, `_build/stage`.
+
+    Raises:
+        ChapterError: a chapter was executed again since its record was made.
     """
     stage = workspace.build / "stage"
     shutil.rmtree(stage, ignore_errors=True)
@@ -95,6 +99,10 @@ def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
     notebooks = []
     for record in records:
         source, _ = workspace.executed(record["chapter"], record["profile"])
+        if hashlib.sha256(source.read_bytes()).hexdigest() != record["notebook_sha256"]:
+            raise ChapterError(
+                f"{record['chapter']} was executed again meanwhile; build the pages once more."
+            )
         links = pages.write_numbers(stage, record)
         notebooks.append(staged_notebook(nbformat.read(source, as_version=4), record, links))
         write_atomic(stage / "notebooks" / source.name, nbformat.writes(notebooks[-1]))

@@ -81,9 +81,14 @@ class Watch:
 
 def _kernel(process: Any) -> Any | None:
     """The kernel among the children of this process."""
+    import psutil
+
     for child in process.children(recursive=True):
-        if any("ipykernel_launcher" in part for part in child.cmdline()):
-            return child
+        try:
+            if any("ipykernel_launcher" in part for part in child.cmdline()):
+                return child
+        except psutil.Error:  # it has ended meanwhile; the next one may be the kernel
+            continue
     return None
 
 

@@ -45,7 +45,7 @@ def chapter_table(record: Mapping[str, Any], past: Sequence[Mapping[str, Any]], 
     name, profile = record["chapter"], record["profile"]
     entries = load(baseline_path(workspace.root, name, profile))
     now = history.line(record, "", "")
-    mine = [run for run in history.comparable(past, now) if run.get("metrics")]
+    mine = [run for run in history.comparable(past, now) if run.get("metrics") and run["id"] != record["id"]]
     drifting = {each.metric for each in history.drifts(workspace, profile, name, [*mine, now])}
     outside = {each.metric for each in compare(record, entries)}
     rows = []

@@ -36,7 +36,8 @@ def a_run(number, metrics, **changes):
 
 
 def a_record(metrics):
-    return a_run(0, {name: {"value": value, "tolerance": 0.1} for name, value in metrics.items()})
+    told = {name: {"value": value, "tolerance": 0.1} for name, value in metrics.items()}
+    return a_run(0, told, id=f"{NAME}.book.now")
 
 
 @pytest.fixture
@@ -69,6 +70,16 @@ def test_a_slow_drift_inside_the_band_is_found(workspace, nights):
     assert found.metric == "score"
     assert found.last < found.first - 0.025
     assert "inside its band [0.8, 1]" in str(found)
+
+
+@pytest.mark.parametrize("slope", [-0.001, -0.0008])
+def test_a_drift_so_slow_that_a_month_does_not_show_it_is_found(workspace, nights, slope):
+    """Half a hundredth of the band's width each night: beyond thirty nights, long before the band's end."""
+    values = [0.9 + slope * night for night in range(60)]
+    assert all(value > 0.8 for value in values)
+    assert not history.drift(values[-history.WINDOW :], 0.8, 1.0)
+    (found,) = drifts(workspace, nights(a_run(n, {"score": v}) for n, v in enumerate(values)))
+    assert found.nights == 60
 
 
 def test_a_step_that_stays_inside_the_band_is_found(workspace, nights):
@@ -105,6 +116,8 @@ def test_what_has_changed_since_the_run_before_is_named(nights):
     runs = nights([a_run(0, {}), a_run(1, {}, versions={"torch": "2.15.0", "numpy": "2.4.6"}, commit="new")])
     assert history.changes(runs[:1], runs[1]) == ["commit fedcba987654 -> new", "torch 2.14.1 -> 2.15.0"]
     assert history.changes([], runs[0]) == []
+    nameless = a_run(1, {}, versions={}, hardware={}, device=None)
+    assert history.changes([runs[0], nameless], a_run(2, {})) == [], "a run that did not say is passed over"
 
 
 def test_a_torn_line_costs_that_line_only(workspace, nights):
@@ -159,6 +172,12 @@ def test_the_page_says_value_band_runs_and_origin(workspace, nights):
 
 def test_a_number_without_a_band_says_so(workspace, nights):
     assert "<td>no band yet</td>" in watched.watched_numbers([a_record({"new": 0.7})], workspace)
+
+
+def test_the_page_counts_its_own_run_once(workspace, nights):
+    runs = nights(a_run(n, {"score": 0.9}) for n in range(3))
+    record = runs[-1] | {"metrics": {"score": {"value": 0.9, "tolerance": 0.1}}}
+    assert "2 earlier runs" in watched.chapter_table(record, runs, workspace)
 
 
 def test_the_page_is_written_below_its_text(workspace, nights, tmp_path):

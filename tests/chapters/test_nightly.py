@@ -133,6 +133,8 @@ def test_a_run_beyond_its_limit_is_stopped_and_not_tried_again(workspace, quiet)
         ([KernelDied("gone"), 0.5], "passed", 2, 0),
         ([KernelDied("gone"), 0.9], "numbers", 2, 1),
         ([KernelDied("gone")] * 3, "infrastructure", 3, 4),
+        ([OSError(28, "No space left on device")], "infrastructure", 1, 4),
+        ([SyntaxError("invalid syntax")], "failed", 1, 3),
     ],
 )
 def test_only_the_machine_is_forgiven_and_the_exit_code_says_which(
@@ -163,7 +165,57 @@ def test_a_night_that_was_killed_goes_on_without_repeating(workspace, quiet, scr
     assert len(calls) == 7, "a night that has ended is over: the next one begins anew"
 
 
-@pytest.mark.parametrize("why", ["other code", "--fresh", "a torn file", "other chapters"])
+def test_a_broken_baseline_fails_its_chapter_and_no_other(workspace, quiet, scripted):
+    baselines.baseline_path(workspace.root, "02_tiny", "smoke").write_text("{")
+    night = quiet()
+    outcomes = {name: outcome.outcome for name, outcome in night.outcomes.items()}
+    assert outcomes == {"01_tiny": "passed", "02_tiny": "failed", "03_tiny": "passed"}
+    assert night.exit_code == 3
+
+
+def test_no_older_report_is_taken_for_that_of_a_night_that_was_killed(workspace, quiet, scripted):
+    quiet()
+    scripted[0]["02_tiny"] = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        quiet()
+    suites = ElementTree.parse(folder(workspace) / "junit.xml").getroot()
+    assert [each.get("name") for each in suites.iter("testsuite")] == ["environment", "01_tiny"]
+
+
+def test_a_night_by_name_leaves_an_interrupted_one_alone(workspace, quiet, scripted):
+    scripts, calls = scripted
+    scripts["02_tiny"] = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        quiet()
+    quiet("03")
+    quiet()
+    assert calls == ["01_tiny", "02_tiny", "03_tiny", "02_tiny", "03_tiny"]
+
+
+def test_a_chapter_edited_while_it_runs_has_no_numbers(workspace, quiet):
+    """The kernel goes on with the old code, and the record would name the new."""
+    path = workspace.chapter("01")
+    edit = f"import pathlib\npath = pathlib.Path({str(path)!r})\n"
+    edit += "path.write_text(path.read_text().replace('0.5', '0.6'))"
+    write_notebook(path, [*CELLS[:3], new_code_cell(edit)])
+    outcome = quiet().outcomes["01_tiny"]
+    assert outcome.outcome == "failed"
+    assert "edited while it ran" in outcome.message
+    assert not workspace.executed("01_tiny", "smoke")[1].is_file()
+
+
+WHY = [
+    "other code",
+    "another chapter text",
+    "another lock",
+    "too old",
+    "--fresh",
+    "a torn file",
+    "other chapters",
+]
+
+
+@pytest.mark.parametrize("why", WHY)
 def test_a_night_does_not_go_on_where_it_must_not(workspace, quiet, scripted, monkeypatch, why):
     scripts, calls = scripted
     scripts["02_tiny"] = [KeyboardInterrupt()]
@@ -171,6 +223,13 @@ def test_a_night_does_not_go_on_where_it_must_not(workspace, quiet, scripted, mo
         quiet()
     if why == "other code":
         monkeypatch.setattr(environment, "source_hash", lambda: "another")
+    elif why == "another chapter text":
+        write_notebook(workspace.chapter("03_tiny"), [*CELLS, new_code_cell("1 + 1")])
+    elif why == "another lock":
+        (workspace.root / "requirements.lock").write_text("not-here==2\n")
+    elif why == "too old":
+        path = folder(workspace) / "night.json"
+        path.write_text(path.read_text().replace(Night.read(path).id[:8], "20260101"))
     elif why == "a torn file":
         path = folder(workspace) / "night.json"
         path.write_text(path.read_text()[:-30])
@@ -239,6 +298,18 @@ def test_a_changed_dependency_is_caught(workspace, quiet, scripted, monkeypatch)
     upgraded = lambda *a, **k: real(*a, **k) | {"versions": {"torch": "2.15.0"}}  # noqa: E731
     monkeypatch.setattr(nightly, "run_chapter", upgraded)
     assert quiet().outcomes["01_tiny"].changes == ["torch 2.14.1 -> 2.15.0"]
+
+
+def test_a_dependency_that_breaks_a_chapter_is_named_that_night_and_the_next(
+    workspace, quiet, scripted, monkeypatch
+):
+    told = {"device": "cpu", "hardware": {"processor": "p"}, "adlib": "0", "commit": "0"}
+    monkeypatch.setattr(nightly, "provenance", lambda: told | {"versions": {"torch": "2.15.0"}})
+    quiet()
+    scripted[0]["01_tiny"] = [ChapterError("cell 3: ArithmeticError")]
+    assert quiet().outcomes["01_tiny"].changes == ["torch 2.14.1 -> 2.15.0"]
+    (line,) = [each for each in history.runs(workspace, "smoke") if each["outcome"] == "failed"]
+    assert line["versions"] == {"torch": "2.15.0"}, "and the next night compares with it"
 
 
 # ---------------------------------------------------------------- the table and the reports

@@ -107,6 +107,14 @@ def test_one_issue_per_failing_chapter_closed_when_it_heals():
     assert not gh.open
 
 
+def test_a_chapter_whose_machine_sent_nothing_has_an_issue_too():
+    found = issues.missing([Outcome("01_x", "passed")], ["01_x", "02_y"])
+    assert [each.chapter for each in found] == ["02_y"]
+    gh = Gh()
+    assert issues.settle(found, gh) == ["opened: Nightly: 02_y wants looking at"]
+    assert "No report came back" in gh.bodies[0]
+
+
 def test_nights_of_other_machines_come_before_this_ones(tmp_path):
     for place in ("nightly/book", "collected/night-01/nightly/book"):
         (tmp_path / place).mkdir(parents=True)
