@@ -42,7 +42,7 @@ book: ## execute the chapters (book profile) and build the pages into _build/htm
 	@$(run) adlib.cli site build
 
 test: lint ## style, spelling, and the whole test suite, with every chapter in the smoke profile
-	@export OMP_NUM_THREADS=1; $(run) pytest -n $(WORKERS) --dist loadgroup
+	@export OMP_NUM_THREADS=1; $(run) pytest -n $(WORKERS) --dist loadscope
 
 lint: ## style and spelling only
 	@$(run) ruff check . && "$$python" -m ruff format --check . && "$$python" -m codespell_lib

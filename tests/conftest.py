@@ -17,10 +17,30 @@ import torch
 from adlib import load
 from adlib.files import locked
 
+# Tests that execute chapters, or want the pages made from them, share one worker: chapters run one at a time anyway.
+TOGETHER = {
+    "tests/chapters/test_chapters_smoke.py": "chapters",
+    "tests/browser/": "chapters",
+    "tests/colab/": "chapters",
+    "tests/chapters/test_site.py": "site",
+}
 
-def pytest_configure(config):
-    # Known to pytest-xdist alone, and the tests must also run without it (-p no:xdist).
-    config.addinivalue_line("markers", "xdist_group(name): run in one worker with the others of that name")
+
+# pytest-xdist's own --dist loadgroup has no effect with pytest 9.2: it renames tests in a way that pytest ignores.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((name for start, name in TOGETHER.items() if nodeid.startswith(start)), nodeid)
+
+    return Together(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Chapters are executed by the tests that look at them one by one; whatever wants the pages comes after."""
+    items.sort(key=lambda item: not {"site", "smoke_site", "address"}.isdisjoint(item.fixturenames))
 
 
 def pytest_addoption(parser):

@@ -67,7 +67,15 @@ def test_a_task_has_the_id_that_its_record_will_have(tmp_path):
 
 @pytest.mark.parametrize(
     "plan",
-    ["chapter1", "chapter1_gap", "chapter2", "chapter2_few", "chapter2_stability", "chapter2_ancestors"],
+    [
+        "chapter1",
+        "chapter1_gap",
+        "chapter2",
+        "chapter2_few",
+        "chapter2_stability",
+        "chapter2_large",
+        "chapter2_ablations",
+    ],
 )
 def test_the_finished_ledgers_hold_what_their_plans_ask_for(plan):
     wanted = {task_id(task) for task in PLANS[plan]()}

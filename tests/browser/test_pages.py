@@ -15,7 +15,6 @@ from adlib.chapters.site import page_names
 
 ROOT = Path(__file__).resolve().parents[2]
 # The site is built from the chapters; one worker does both.
-pytestmark = pytest.mark.xdist_group("chapters")
 PAGES = [*page_names(ROOT / "book" / "_toc.yml"), "search", "genindex"]
 SERIOUS = {"serious", "critical"}
 # Which page shows which widget first.

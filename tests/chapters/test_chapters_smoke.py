@@ -12,8 +12,6 @@ from adlib.chapters.run import Workspace, run_chapter
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE = Workspace(ROOT)
-# One worker takes them all: chapters run one at a time anyway.
-pytestmark = pytest.mark.xdist_group("chapters")
 
 
 @pytest.mark.parametrize("name", WORKSPACE.chapters())

@@ -31,7 +31,6 @@ from adlib.chapters.site import (
 )
 
 # One worker builds the pages, once.
-pytestmark = pytest.mark.xdist_group("site")
 
 RECORD = {
     "id": "01_tiny.book.20261122T200000.abcdef",

@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FIRST = [path for path in CHAPTERS if path.stem.startswith("01")][:1]
 RUN = CHAPTERS if os.environ.get("ADLIB_COLAB") == "all" else FIRST
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chapters")]
+pytestmark = pytest.mark.slow
 
 BEFORE = """\
 import json, sys
