@@ -75,6 +75,7 @@ def test_a_task_has_the_id_that_its_record_will_have(tmp_path):
         "chapter2_stability",
         "chapter2_large",
         "chapter2_ablations",
+        "chapter3_weights",
     ],
 )
 def test_the_finished_ledgers_hold_what_their_plans_ask_for(plan):
