@@ -152,7 +152,7 @@ def run_nightly(
         night = nightly(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo)
     except (ChapterError, ValueError, OSError) as error:
         typer.echo(f"adlib: {error}", err=True)
-        _end(2)
+        _end(4 if isinstance(error, OSError) else 2)  # a full disk is the machine's fault
     else:
         _end(night.exit_code)
 

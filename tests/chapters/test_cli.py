@@ -107,3 +107,18 @@ def test_data_sets_are_listed(adlib):
     assert code == 0
     for part in ("elpv/mono", "CC BY-NC-SA", "mvtec/bottle", "ADLIB_DATA"):
         assert part in out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(OSError(28, "No space left on device"), 4), (ValueError("no such tier"), 2)]
+)
+def test_a_night_that_cannot_be_written_is_the_machines_fault(adlib, monkeypatch, error, code):
+    from adlib.chapters import nightly
+
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(nightly, "nightly", fails)
+    ended, _, err = adlib("nightly")
+    assert ended == code
+    assert str(error) in err
