@@ -74,6 +74,7 @@ def test_a_task_has_the_id_that_its_record_will_have(tmp_path):
         "chapter2_few",
         "chapter2_stability",
         "chapter2_large",
+        "chapter2_ancestors",
         "chapter2_ablations",
         "chapter3_weights",
     ],

@@ -44,8 +44,8 @@ class Config(base.Config):
     """Settings of style distillation.
 
     score: "style_distance", d(f_OS(x), f_AE(x)); "difference", the mean of the map |f_OS(x) - f_AE(x)|, its "maximum",
-        its "worst_patch"; or "teacher", the auto-encoder's own DSSIM to the image. Which one the paper uses for
-        whole images is not published; d is what the student is trained by.
+        its "worst_patch"; or, of the auto-encoder alone, "teacher", its DSSIM to the image, and "teacher_distance",
+        d(x, f_AE(x)). Which one the paper uses for whole images is not published; d is what both are trained by.
     student_share: the part of `steps` that trains the student, the last one.
     student_images: images of each batch that the student is shown; it costs ten times the teacher.
     exposure: lambda, weight of the outliers; 0 shows none.
@@ -183,13 +183,15 @@ class Sdn(Detector):
         teacher, student = self.networks["teacher"](images), self._student(images)
         window = losses.ssim_window(images.shape[-1])
         maps = scores.residual_map(student, teacher)
-        squares = (student - teacher).square().flatten(1).mean(1) / 4
+        alone = losses.dssim_map(images, teacher, window).flatten(1).mean(1)
+        squares, alone_squares = ((x - teacher).square().flatten(1).mean(1) / 4 for x in (student, images))
         found = {
             "difference": maps.flatten(1).mean(1),
             "maximum": maps.flatten(1).amax(1),
             "worst_patch": scores.worst_patch(maps),
             "style_distance": losses.dssim_map(student, teacher, window).flatten(1).mean(1) + squares,
-            "teacher": losses.dssim_map(images, teacher, window).flatten(1).mean(1),
+            "teacher": alone,
+            "teacher_distance": alone + alone_squares,
         }
         return Examination(found, maps, teacher)
 

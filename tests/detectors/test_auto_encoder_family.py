@@ -122,6 +122,17 @@ def test_the_teacher_is_frozen_while_the_student_learns_and_the_other_way_round(
         assert moved(student, before[1]) == (step >= 2)
 
 
+def test_auto_encoder_and_student_are_scored_by_the_same_distance(random_images):
+    detector, images = make("sdn", steps=1), random_images(3, channels=1)
+    found, x = detector.examine(images), detector.normalise(images)
+    teacher, window = found.reconstructions, losses.ssim_window(images.shape[-1])
+    with torch.no_grad():
+        student = detector.networks["student"](x)
+    for key, pairs in {"teacher_distance": zip(x, teacher), "style_distance": zip(student, teacher)}.items():
+        expected = [losses.style_distance(one[None], other[None], window) for one, other in pairs]
+        assert_close(found.scores[key], torch.stack(expected))
+
+
 def test_the_student_s_gradient_is_that_of_the_equation_written_out(random_images):
     detector = make("oe_sdn", steps=1, student_share=0.9, exposure=0.3, transform="vertical_flip")
     images = detector.normalise(random_images(4, channels=1))
