@@ -89,10 +89,13 @@ def page(night: Night) -> str:
     outcomes = list(night.outcomes.values())
     bad = sum(each.outcome != "passed" for each in outcomes)
     verdict = f"{bad} of {len(outcomes)} chapters want looking at" if bad else "every chapter passed"
+    if not night.finished:
+        verdict = f"not finished, {len(outcomes)} of {len(night.chapters)} chapters so far, {bad} want looking at"
+    minutes = sum(each.record.get("seconds", 0) for each in outcomes) / 60
     parts = [
         f"<h1>Nightly: {verdict}</h1>",
         f"<p>Night {_text(night.id)} · profile {_text(night.profile)} · adlib {_text(night.code)}"
-        f" · exit code {night.exit_code}</p>",
+        f" · {minutes:.0f} minutes · exit code {night.exit_code}</p>",
         _list("This environment is not the locked one", night.environment),
         _table(
             ["chapter", "verdict", "attempts", "minutes", "peak memory", "numbers"], map(_overview, outcomes)

@@ -180,6 +180,7 @@ def test_no_older_report_is_taken_for_that_of_a_night_that_was_killed(workspace,
         quiet()
     suites = ElementTree.parse(folder(workspace) / "junit.xml").getroot()
     assert [each.get("name") for each in suites.iter("testsuite")] == ["environment", "01_tiny"]
+    assert "not finished, 1 of 3 chapters so far" in (folder(workspace) / "report.html").read_text()
 
 
 def test_a_night_by_name_leaves_an_interrupted_one_alone(workspace, quiet, scripted):
