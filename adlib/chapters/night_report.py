@@ -90,7 +90,9 @@ def page(night: Night) -> str:
     bad = sum(each.outcome != "passed" for each in outcomes)
     verdict = f"{bad} of {len(outcomes)} chapters want looking at" if bad else "every chapter passed"
     if not night.finished:
-        verdict = f"not finished, {len(outcomes)} of {len(night.chapters)} chapters so far, {bad} want looking at"
+        verdict = (
+            f"not finished, {len(outcomes)} of {len(night.chapters)} chapters so far, {bad} want looking at"
+        )
     minutes = sum(each.record.get("seconds", 0) for each in outcomes) / 60
     parts = [
         f"<h1>Nightly: {verdict}</h1>",
