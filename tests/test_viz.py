@@ -378,6 +378,13 @@ def test_table_is_bold_only_where_better_by_more_than_the_spread():
     assert styler.data.loc["alone", "D3"] == "–"
 
 
+def test_rivals_may_stand_in_the_rows():
+    values = {("G", "bottle"): [0.6, 0.6], ("A", "bottle"): [0.9, 0.9], ("A", "wood"): [0.5, 0.5]}
+    assert bold_texts(table(values, rivals="rows")) == ["0.900 ± 0.000"]
+    with pytest.raises(ValueError, match="rivals"):
+        table(values, rivals="lines")
+
+
 def test_table_keeps_the_order_of_the_frame_and_puts_printed_values_first():
     printed = pd.DataFrame({"paper, D1": {"bottle": 0.794}})
     styler = table(

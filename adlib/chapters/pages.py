@@ -86,7 +86,7 @@ def write_data(stage: Path) -> None:
         if not kept.is_file():
             write_atomic(kept, _samples(name))
         write_atomic(stage / picture, kept.read_bytes())
-        parts += [f"### `{entry.name}`", "", f"{entry.title}. {entry.count}; {entry.image_size}.", ""]
+        parts += [f"### `{entry.name}`", "", f"{entry.title}: {entry.count}; {entry.image_size}.", ""]
         parts += [f"![{words}]({posixpath.relpath(picture.as_posix(), 'book')})", ""]
         parts += [f"*Above, normal; below, anomalous. From: {entry.source}. Licence: {entry.licence}.*", ""]
     parts += ["## All sets by name", "", "| name | what | images | size | licence |", "|---|---|---|---|---|"]

@@ -125,7 +125,7 @@ def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
 def staged_notebook(
     notebook: nbformat.NotebookNode, record: Mapping[str, Any], links: str = ""
 ) -> nbformat.NotebookNode:
-    """An executed notebook as a page: where it was made, no injected cell, no machine's traces.
+    """An executed notebook as a page: where it was made, no injected cell, no progress bars, no machine's traces.
 
     Args:
         notebook: as executed.
@@ -142,6 +142,8 @@ def staged_notebook(
     for cell in page.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_progress_bar(output)]
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags:
             cell.metadata["tags"] = [*tags, "remove-cell"]
@@ -153,6 +155,13 @@ def staged_notebook(
     heading, _, text = title.source.partition("\n")
     title.source = f"{heading}\n\n{last_verified(record)}\n{links}\n\n{text.lstrip()}"
     return page
+
+
+def _is_progress_bar(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is a bar of tqdm's: on a page that does not run it says nothing that the text does not."""
+    data = output.get("data", {})
+    is_widget = "application/vnd.jupyter.widget-view+json" in data
+    return is_widget and bool(re.match(r".*\d+%\|", data.get("text/plain", ""), re.DOTALL))
 
 
 def check_executed(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) -> None:
@@ -260,7 +269,7 @@ _OUTPUT = '<div class="cell_output docutils container"'
 
 
 def let_keyboards_scroll(site: Path) -> None:
-    """Give outputs that hold tables or progress bars a place in the tab order: they may have to be scrolled."""
+    """Give outputs that hold tables or widgets a place in the tab order: they may have to be scrolled."""
     for page in site.rglob("*.html"):
         first, *rest = page.read_text().split(_OUTPUT + ">")
         told = [first]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,20 +57,25 @@ def chapter_table(record: Mapping[str, Any], past: Sequence[Mapping[str, Any]], 
         if low is None:
             verdict = "no band yet"
         cells = [
-            f"<code>{html.escape(metric)}</code>",
+            f"<code>{_breakable(metric)}</code>",
+            verdict,
             f"{found['value']:.4g}",
             "none" if low is None else f"{low:.4g} to {high:.4g}",
             sparkline([*values, found["value"]], low, high),
-            verdict,
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    heads = "".join(f"<th>{head}</th>" for head in ("number", "value", "band", "runs", "verdict"))
+    heads = "".join(f"<th>{head}</th>" for head in ("number", "verdict", "value", "band", "runs"))
     table = (
         f"<table class='table'><thead><tr>{heads}</tr></thead><tbody>\n"
         + "\n".join(rows)
         + "\n</tbody></table>"
     )
     return f'{_origin(record, len(mine))}\n\n<div class="watched-numbers">\n{table}\n</div>'
+
+
+def _breakable(metric: str) -> str:
+    """A number's name as HTML that may break after a slash or a low line, and nowhere else."""
+    return re.sub("([/_])", r"\1<wbr>", html.escape(metric))
 
 
 def _title(name: str, workspace: Workspace) -> str:
@@ -103,7 +109,10 @@ def sparkline(values: Sequence[float], low: float | None, high: float | None) ->
         low, high: the band, drawn as a pale bar; None for none.
     """
     known = [*values, *(each for each in (low, high) if each is not None)]
-    bottom, top = min(known), max(known)
+    margin = (
+        0 if low is None or high is None else 0.2 * (high - low)
+    )  # a bar that fills the cell looks like none
+    bottom, top = min(known) - margin, max(known) + margin
     span = (top - bottom) or 1.0
 
     def y(value: float) -> float:

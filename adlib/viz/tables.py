@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from adlib.errors import unknown_name
 from adlib.viz._parts import check_columns
 
 
@@ -18,12 +19,13 @@ def score_table(
     columns: str,
     printed: pd.DataFrame | None = None,
     caption: str = "",
+    rivals: str = "columns",
 ) -> Styler:
     """Mean ± SD over runs, three decimals; bold only what is better by more than the spread.
 
-    A cell is bold when it is the best of its row and leads the second best by more than the larger of their
-    SDs. A single run has no spread of its own; where neither of the two has one, nothing is bold. Printed
-    values of papers stand beside and never compete: their spread is not known.
+    A cell is bold when it is the best of its row (or column, see `rivals`) and leads the second best by more than
+    the larger of their SDs. A single run has no spread of its own; where neither of the two has one, nothing is
+    bold. Printed values of papers stand beside and never compete: their spread is not known.
 
     Args:
         frame: one row per run, its metric in the column "auroc"; further columns are ignored.
@@ -31,14 +33,18 @@ def score_table(
         columns: column that names its columns, for instance "score".
         printed: values to show in front, indexed like the rows, one column each (for instance "paper, D1").
         caption: one sentence with the finding.
+        rivals: "columns" where those compete in each row, as detectors on a data set; "rows" where the rows compete
+            in each column.
 
     Returns:
         A pandas Styler: HTML in a notebook and in the built book; `.data` holds the texts.
 
     Raises:
-        ValueError: a column is missing, or there is no row.
+        ValueError: a column is missing, there is no row, or `rivals` is another word.
     """
     check_columns(frame, rows, columns, "auroc")
+    if rivals not in ("columns", "rows"):
+        raise unknown_name("rivals", rivals, ("columns", "rows"))
     names = frame[columns].drop_duplicates()
     groups = frame.groupby([rows, columns], sort=False)["auroc"]
     mean = groups.mean().unstack(columns).reindex(index=frame[rows].drop_duplicates(), columns=names)
@@ -47,7 +53,7 @@ def score_table(
         {name: [_mean_text(m, s) for m, s in zip(mean[name], spread[name])] for name in names},
         index=mean.index,
     )
-    bold = _clearly_best(mean, spread)
+    bold = _clearly_best(mean, spread) if rivals == "columns" else _clearly_best(mean.T, spread.T).T
     if printed is not None:
         extra = printed.reindex(mean.index)
         texts = pd.concat([extra.map(lambda v: _mean_text(v, math.nan)), texts], axis=1)

@@ -150,6 +150,15 @@ def test_a_chapter_without_a_title_is_refused():
         staged_notebook(notebook, RECORD)
 
 
+def test_a_progress_bar_is_no_part_of_the_page():
+    cell = new_code_cell("detector.fit(images)", execution_count=1)
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
+    told = ["dagan:   0%|          | 0/300 [00:00<?, ?step/s]", "MapOverlay(opacity=50)"]
+    cell.outputs = [new_output("display_data", {**view, "text/plain": text}) for text in told]
+    page = staged_notebook(new_notebook(cells=[new_markdown_cell("# Title"), cell]), RECORD)
+    assert [output.data["text/plain"] for output in page.cells[1].outputs] == told[1:]
+
+
 def test_staging_leaves_the_executed_notebook_alone():
     notebook = executed_notebook()
     before = nbformat.writes(notebook)
