@@ -35,6 +35,22 @@ def test_every_page_loads_without_a_complaint_asks_nobody_else_and_fits_a_phone(
     assert not found, json.dumps(found, indent=1)
 
 
+_HINTS = """() => [...document.querySelectorAll('.cell_output img')].map(image => {
+  const scroller = image.closest('.cell_output'), hint = getComputedStyle(image.parentElement, '::before');
+  return [scroller.scrollWidth > scroller.clientWidth, hint.content !== 'none' && parseFloat(hint.fontSize) > 0];
+})"""
+
+
+def test_swipe_sideways_is_said_over_figures_that_scroll_and_over_no_others(visit):
+    reader, figures = visit(viewport={"width": 390, "height": 800}), []
+    for name in ("notebooks/00_quickstart", "notebooks/01_ganomaly_distances"):
+        page = reader.open(name)
+        page.wait_for_timeout(300)  # the animation's first frame
+        figures += page.evaluate(_HINTS)
+    assert {wide for wide, _ in figures} == {True, False}
+    assert [said for _, said in figures] == [wide for wide, _ in figures]
+
+
 # Not ours to mend: the theme's search button shows its shortcut beside its name, and the bibliography marks
 # its entries as a list whose items have links back.
 _AXE = """axe.run({exclude: [[".citation-list"]]}, {
