@@ -98,13 +98,7 @@ class AnoGan(Detector):
         generator_loss = losses.non_saturating_loss(fake_logits)
         discriminator_loss = losses.real_fake_loss(real_logits, fake_logits)
 
-        # Each loss reaches the parameters of its own player only.
-        self.optimisers["generator"].zero_grad()
-        generator_loss.backward(inputs=list(generator.parameters()), retain_graph=True)
-        self.optimisers["discriminator"].zero_grad()
-        discriminator_loss.backward(inputs=list(discriminator.parameters()))
-        self.optimisers["generator"].step()
-        self.optimisers["discriminator"].step()
+        self.descend(generator=generator_loss, discriminator=discriminator_loss)
         return {"generator": generator_loss.detach(), "discriminator": discriminator_loss.detach()}
 
     def search(self, images: Tensor) -> Tensor:

@@ -163,6 +163,23 @@ class Detector(ABC):
         fused = self.device.type in ("cpu", "cuda")
         return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=fused)
 
+    def descend(self, **losses: Tensor) -> None:
+        """One step of each named optimiser down its own loss, which reaches its own parameters and no others.
+
+        A generator's loss may flow through the discriminator: it moves nothing there. All gradients are taken before
+        anything moves.
+
+        Args:
+            losses: name of an optimiser -> scalar.
+        """
+        for number, (name, loss) in enumerate(losses.items(), 1):
+            optimiser = self.optimisers[name]
+            optimiser.zero_grad()
+            own = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+            loss.backward(inputs=own, retain_graph=number < len(losses))
+        for name in losses:
+            self.optimisers[name].step()
+
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> float32 in [-1, 1] on the detector's device."""
         images = to_symmetric(images.to(self.device))

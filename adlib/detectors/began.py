@@ -91,13 +91,8 @@ class Began(Detector):
         real_error = losses.contextual_loss(images, discriminator(images))
         fake_error = losses.contextual_loss(generated, discriminator(generated))
 
-        # Each loss reaches the parameters of its own player only, with opposite signs of fake_error.
-        self.optimisers["generator"].zero_grad()
-        fake_error.backward(inputs=list(generator.parameters()), retain_graph=True)
-        self.optimisers["discriminator"].zero_grad()
-        (real_error - k * fake_error).backward(inputs=list(discriminator.parameters()))
-        self.optimisers["generator"].step()
-        self.optimisers["discriminator"].step()
+        # Opposite signs of fake_error: what one player lowers, the other raises.
+        self.descend(generator=fake_error, discriminator=real_error - k * fake_error)
         real_error, fake_error = real_error.detach(), fake_error.detach()
         k.copy_(losses.equilibrium(k, real_error, fake_error, gamma, self.config.k_rate))
         return {

@@ -140,9 +140,7 @@ class Cae(Detector):
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         reconstructions = self.networks["auto_encoder"](images)
         loss = reconstruction_loss(images, reconstructions, self.config.loss)
-        self.optimisers["auto_encoder"].zero_grad()
-        loss.backward()
-        self.optimisers["auto_encoder"].step()
+        self.descend(auto_encoder=loss)
         return {"reconstruction": loss.detach()}
 
     def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:

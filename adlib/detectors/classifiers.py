@@ -150,9 +150,7 @@ class CnnClassifier(SupervisedDetector):
         logits = self.networks["classifier"](torch.cat([images, anomalies])).float().mean((1, 2))
         targets = torch.cat([torch.zeros_like(logits[: len(images)]), torch.ones_like(logits[len(images) :])])
         loss = F.binary_cross_entropy_with_logits(logits, targets)
-        self.optimisers["classifier"].zero_grad()
-        loss.backward()
-        self.optimisers["classifier"].step()
+        self.descend(classifier=loss)
         return {"cross_entropy": loss.detach()}
 
     def _examine(self, images: Tensor) -> Examination:

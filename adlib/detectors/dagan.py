@@ -102,13 +102,7 @@ class Dagan(Detector):
         held = self.restraint() * pull
         discriminator_loss = weight.discriminator * discriminator_error + (-held if weight.opposed else held)
 
-        # Each loss reaches the parameters of its own player only; the generator's flows through D.
-        self.optimisers["generator"].zero_grad()
-        generator_loss.backward(inputs=list(generator.parameters()), retain_graph=True)
-        self.optimisers["discriminator"].zero_grad()
-        discriminator_loss.backward(inputs=list(discriminator.parameters()))
-        self.optimisers["generator"].step()
-        self.optimisers["discriminator"].step()
+        self.descend(generator=generator_loss, discriminator=discriminator_loss)
         return {
             "generator_error": generator_error.detach(),
             "discriminator_error": discriminator_error.detach(),

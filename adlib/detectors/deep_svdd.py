@@ -159,9 +159,7 @@ class DeepSvdd(Detector):
         sphere, config = self.networks["sphere"], self.config
         soft = losses.soft_boundary_loss(distances, sphere.radius, config.nu)
         loss = soft if config.soft_boundary else distances.mean()
-        self.optimisers["encoder"].zero_grad()
-        loss.backward()
-        self.optimisers["encoder"].step()
+        self.descend(encoder=loss)
         begin = self._pretraining_steps
         if config.soft_boundary and counter.count - begin > config.radius_after * (config.steps - begin):
             sphere.radius.copy_(torch.quantile(distances.detach(), 1 - config.nu).sqrt())
@@ -170,9 +168,7 @@ class DeepSvdd(Detector):
     def _pretraining_step(self, images: Tensor) -> dict[str, Tensor]:
         reconstructions = self.networks["decoder"](self.networks["encoder"](images))
         error = (reconstructions - images).square().flatten(1).sum(1).mean()
-        self.optimisers["pretraining"].zero_grad()
-        error.backward()
-        self.optimisers["pretraining"].step()
+        self.descend(pretraining=error)
         return {"pretraining": error.detach()}
 
     def after_step(self, losses: dict[str, float]) -> None:

@@ -133,7 +133,8 @@ class DualDiscriminatorGan(SupervisedDetector):
                 if maps is not None:
                     weight = self.config.anomaly_adversarial
                     terms["anomaly_adversarial"] = weight, losses.anomaly_adversarial_loss(maps)
-        self._update(terms, opponents)
+        weighted = [weight * loss for weight, loss in terms.values() if weight]
+        self.descend(**({"generator": sum(weighted)} if weighted else {}), **opponents)
         return {name: loss.detach() for name, (_, loss) in terms.items()} | {
             name: loss.detach() for name, loss in opponents.items()
         }
@@ -180,19 +181,6 @@ class DualDiscriminatorGan(SupervisedDetector):
         real_maps, redrawn_maps = self.networks[name](torch.cat([real, redrawn])).chunk(2)
         opponents[name] = losses.lsgan_discriminator_loss(real_maps, redrawn_maps)
         return redrawn_maps
-
-    def _update(self, terms: dict[str, tuple[float, Tensor]], opponents: dict[str, Tensor]) -> None:
-        """Each loss reaches the parameters of its own player only; the generator's flows through the others."""
-        for optimiser in self.optimisers.values():
-            optimiser.zero_grad()
-        weighted = [weight * loss for weight, loss in terms.values() if weight]
-        if weighted:
-            parameters = list(self.networks["generator"].parameters())
-            sum(weighted).backward(inputs=parameters, retain_graph=bool(opponents))
-            self.optimisers["generator"].step()
-        for name, loss in opponents.items():
-            loss.backward(inputs=list(self.networks[name].parameters()))
-            self.optimisers[name].step()
 
     def _examine(self, images: Tensor) -> Examination:
         redrawn = self.networks["generator"](images).image

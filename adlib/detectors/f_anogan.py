@@ -117,25 +117,18 @@ class FAnoGan(Detector):
         slopes = torch.autograd.grad(critic(between)[0].sum(), between, create_graph=True)[0]
         penalty = losses.gradient_penalty(slopes)
         distance = losses.critic_loss(critic(images)[0], critic(generated)[0])
-        self.optimisers["critic"].zero_grad()
-        (distance + self.config.penalty * penalty).backward()
-        self.optimisers["critic"].step()
+        self.descend(critic=distance + self.config.penalty * penalty)
         return {"critic": distance.detach(), "gradient_penalty": penalty.detach()}
 
     def _generator_step(self, count: int) -> dict[str, Tensor]:
-        generator = self.networks["generator"]
         loss = -self.networks["critic"](self._draw(count))[0].mean()
-        self.optimisers["generator"].zero_grad()
-        loss.backward(inputs=list(generator.parameters()))
-        self.optimisers["generator"].step()
+        self.descend(generator=loss)
         return {"generator": loss.detach()}
 
     def _encoder_step(self, images: Tensor) -> dict[str, Tensor]:
         self.networks["generator"].eval()  # frozen, its BatchNorm too, as it will be used at test time
         loss = self._distance(images, self._reconstruct(images)).mean()
-        self.optimisers["encoder"].zero_grad()
-        loss.backward(inputs=list(self.networks["encoder"].parameters()))
-        self.optimisers["encoder"].step()
+        self.descend(encoder=loss)
         return {"encoder": loss.detach()}
 
     def _reconstruct(self, images: Tensor) -> Tensor:

@@ -122,13 +122,7 @@ class Ganomaly(Detector):
         )
         discriminator_loss = losses.real_fake_loss(real_logits, fake_logits)
 
-        # Each loss reaches the parameters of its own player only.
-        self.optimisers["generator"].zero_grad()
-        generator_loss.backward(inputs=list(generator.parameters()), retain_graph=True)
-        self.optimisers["discriminator"].zero_grad()
-        discriminator_loss.backward(inputs=list(discriminator.parameters()))
-        self.optimisers["generator"].step()
-        self.optimisers["discriminator"].step()
+        self.descend(generator=generator_loss, discriminator=discriminator_loss)
         parts = {
             "contextual": contextual,
             "adversarial": adversarial,

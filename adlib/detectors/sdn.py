@@ -143,9 +143,7 @@ class Sdn(Detector):
 
     def _teacher_step(self, images: Tensor) -> dict[str, Tensor]:
         loss = self._distance(images, self.networks["teacher"](images))
-        self.optimisers["teacher"].zero_grad()
-        loss.backward()
-        self.optimisers["teacher"].step()
+        self.descend(teacher=loss)
         return {"teacher": loss.detach()}
 
     def _student_step(self, images: Tensor) -> dict[str, Tensor]:
@@ -160,9 +158,7 @@ class Sdn(Detector):
             answer, handed = student(torch.cat([images, outliers])).split(len(images))
             style, identity = self._distance(answer, target), self._distance(outliers, handed)
             loss, told = (1 - exposure) * style + exposure * identity, {"identity": identity.detach()}
-        self.optimisers["student"].zero_grad()
-        loss.backward(inputs=list(student.parameters()))
-        self.optimisers["student"].step()
+        self.descend(student=loss)
         return {"style": style.detach(), **told}
 
     def _distance(self, images: Tensor, others: Tensor) -> Tensor:

@@ -65,9 +65,7 @@ class Unet(Detector):
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         error = losses.l2_reconstruction_loss(images, self.networks["generator"](images), self.config.squared)
-        self.optimisers["generator"].zero_grad()
-        error.backward()
-        self.optimisers["generator"].step()
+        self.descend(generator=error)
         return {"generator_error": error.detach()}
 
     def _examine(self, images: Tensor) -> Examination:

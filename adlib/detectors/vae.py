@@ -84,9 +84,7 @@ class Vae(cae.Cae):
         squares = (images - reconstructions.float()).square().flatten(1).sum(1).mean() / 8
         divergence = losses.kl_divergence(mean, log_variance)
         loss = squares + self.config.kl_weight * divergence
-        self.optimisers["auto_encoder"].zero_grad()
-        loss.backward()
-        self.optimisers["auto_encoder"].step()
+        self.descend(auto_encoder=loss)
         return {"reconstruction": squares.detach(), "divergence": divergence.detach()}
 
     def _examine(self, images: Tensor) -> Examination:

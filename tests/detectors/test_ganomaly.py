@@ -57,6 +57,18 @@ def test_gradients_are_those_of_each_player_s_own_loss(variant, random_images):
         assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
+def test_a_loss_that_flows_through_both_networks_moves_its_own_only(detector, batch):
+    generator, discriminator = detector.networks.values()
+    for name, still, moved in (
+        ("generator", discriminator, generator),
+        ("discriminator", generator, discriminator),
+    ):
+        kept, before = _snapshot(still), _snapshot(moved)
+        detector.descend(**{name: discriminator(generator(batch).image)[0].mean()})
+        assert all(map(torch.equal, kept, still.parameters()))
+        assert not all(map(torch.equal, before, moved.parameters()))
+
+
 def test_weights_follow_the_variant_and_none_is_forgotten():
     assert VARIANTS["paper"].contextual == VARIANTS["official"].contextual == 50
     tang, literal = VARIANTS["tang"], VARIANTS["tang_literal"]
