@@ -76,6 +76,10 @@ def test_a_task_has_the_id_that_its_record_will_have(tmp_path):
         "chapter2_large",
         "chapter2_ancestors",
         "chapter2_ablations",
+        "chapter3",
+        "chapter3_longer",
+        "chapter3_unseen",
+        "chapter3_ablation",
         "chapter3_weights",
     ],
 )
