@@ -81,6 +81,7 @@ def test_a_task_has_the_id_that_its_record_will_have(tmp_path):
         "chapter3_unseen",
         "chapter3_ablation",
         "chapter3_weights",
+        "chapter3_surfaces",
     ],
 )
 def test_the_finished_ledgers_hold_what_their_plans_ask_for(plan):
