@@ -11,6 +11,9 @@ opened once, at the end. Published habits that leak are measured beside it and c
     image_auroc/D1@train_mode_sorted   the same with normals first, as a folder is read (leaks most)
     f1/D1@test_minmax              scores min-max scaled over the test set, fixed threshold 0.2 (released code)
     f1/D1@best                     the threshold with the best F1 on the test set
+
+Where there are masks, pixel_auroc, pixel_ap and aupro are of the detector's map, and pixel_auroc/<name> and so on of
+its other maps.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from torch import Tensor, nn
 from adlib import metrics
 from adlib.data import Split, Truth
 from adlib.detectors import Detector
+from adlib.detectors.base import Examination
 from adlib.environment import git_commit, hardware, source_hash, versions
 from adlib.results import record_id
 
@@ -82,7 +86,7 @@ def run_experiment(
         "steps": history.step,
         "parameters": sum(p.numel() for p in detector.networks.parameters()),
         "train_anomalies": len(split.anomalies) if shown else 0,
-        "metrics": evaluate(detector, split, seen.scores, seen.maps, truth, trail, held)
+        "metrics": evaluate(detector, split, seen, truth, trail, held)
         | kind_metrics(detector, split, seen.scores, truth),
         "checkpoints": history.checkpoints,
         "curves": history.curves(),
@@ -125,8 +129,7 @@ def identify(detector: Detector, split: Split, **notes: Any) -> dict[str, Any]:
 def evaluate(
     detector: Detector,
     split: Split,
-    scores: dict[str, Tensor],
-    maps: Tensor,
+    seen: Examination,
     truth: Truth,
     trail: list[dict[str, np.ndarray]],
     held: list[dict[str, np.ndarray]],
@@ -136,21 +139,20 @@ def evaluate(
     Args:
         detector: fitted, with thresholds.
         split: for the test images, which the train-mode habit scores again.
-        scores: name -> (N,) test scores of the last checkpoint.
-        maps: (N, H, W) test anomaly maps.
+        seen: scores and maps of the test images at the last checkpoint.
         truth: the opened labels and masks.
         trail: test scores at each checkpoint. held: validation-normal scores at each checkpoint.
     """
     labels, found = truth.labels, {}
     habits = train_mode_scores(detector, split.test.images, labels)
-    for name, score in scores.items():
+    for name, score in seen.scores.items():
         found |= _image_metrics(name, score.numpy(), labels, detector.thresholds[name])
         if len(trail) > 1:
-            aurocs = [metrics.image_auroc(labels, seen[name]) for seen in trail]
+            aurocs = [metrics.image_auroc(labels, mark[name]) for mark in trail]
             chosen = detector.history.best_checkpoint()
             found[f"image_auroc/{name}@validation"] = aurocs[-1 if chosen is None else chosen]
             found[f"image_auroc/{name}@oracle"] = max(aurocs)
-            together = committee_score([seen[name] for seen in trail], [seen[name] for seen in held])
+            together = committee_score([mark[name] for mark in trail], [mark[name] for mark in held])
             found[f"image_auroc/{name}@committee"] = metrics.image_auroc(labels, together)
         for habit, table in habits.items():
             found[f"image_auroc/{name}@{habit}"] = metrics.image_auroc(labels, table[name])
@@ -159,9 +161,11 @@ def evaluate(
         found[short] = found[f"{short}/{usual}"]
     found["f1_all_positive"] = metrics.all_positive_f1(labels)
     if truth.masks is not None and detector.localises:
-        found["pixel_auroc"] = metrics.pixel_auroc(truth.masks, maps.numpy())
-        found["pixel_ap"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
-        found["aupro"] = metrics.aupro(truth.masks, maps.numpy())
+        others = {f"/{name}": maps for name, maps in (seen.other_maps or {}).items()}
+        for which, maps in ({"": seen.maps} | others).items():
+            found[f"pixel_auroc{which}"] = metrics.pixel_auroc(truth.masks, maps.numpy())
+            found[f"pixel_ap{which}"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
+            found[f"aupro{which}"] = metrics.aupro(truth.masks, maps.numpy())
     return {name: round(float(value), 6) for name, value in found.items()}
 
 

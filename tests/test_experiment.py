@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from adlib import results
+from adlib import metrics, results
 from adlib.data import load
 from adlib.detectors import make_detector
 from adlib.experiment import committee_score, run_experiment
@@ -43,6 +43,19 @@ def test_a_record_says_everything_the_ledger_promises(record_and_split):
     plain = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro", "f1_all_positive", "tpr", "fpr")
     for metric in (*per_score, *plain):
         assert 0 <= record["metrics"][metric] <= 1, metric
+
+
+def test_every_map_of_a_detector_is_measured():
+    split = load("texture/wood", size=32, seed=1, train_images=40)
+    tiny = {"steps": 2, "student_share": 0.5, "checkpoints": 1}
+    detector = make_detector("sdn", split.image_shape, "smoke", **tiny)
+    found = run_experiment(detector, split, progress="quiet")["metrics"]
+    truth = split.test.open("this test")
+    others = detector.examine(split.test.images).other_maps
+    assert set(others) == {"style_distance", "teacher_distance", "teacher_difference"}
+    for name, maps in others.items():
+        assert found[f"aupro/{name}"] == pytest.approx(metrics.aupro(truth.masks, maps.numpy()), abs=1e-6)
+        assert {f"pixel_auroc/{name}", f"pixel_ap/{name}"} <= set(found)
 
 
 def test_the_oracle_is_never_below_the_honest_choices(record_and_split):

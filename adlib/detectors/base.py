@@ -40,11 +40,13 @@ class Examination(NamedTuple):
 
     scores: name -> (N,), larger is more anomalous. maps: (N, H, W), larger is more anomalous.
     reconstructions: (N, C, H, W) in [-1, 1]; for detectors that do not reconstruct, the images themselves.
+    other_maps: name -> (N, H, W), other readings of the same pass; measured, and shown where a page asks for them.
     """
 
     scores: dict[str, Tensor]
     maps: Tensor
     reconstructions: Tensor
+    other_maps: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -289,7 +291,10 @@ class Detector(ABC):
             parts = [self._examine(self.normalise(part)) for part in images.split(batch_size)]
         scores = {k: torch.cat([p.scores[k].float().cpu() for p in parts]) for k in parts[0].scores}
         maps = torch.cat([p.maps.float().cpu() for p in parts])
-        return Examination(scores, maps, torch.cat([p.reconstructions.float().cpu() for p in parts]))
+        others = {
+            k: torch.cat([p.other_maps[k].float().cpu() for p in parts]) for k in parts[0].other_maps or {}
+        }
+        return Examination(scores, maps, torch.cat([p.reconstructions.float().cpu() for p in parts]), others)
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """(N,) scores by `config.score`; larger means more anomalous. images: uint8 (N, C, H, W)."""

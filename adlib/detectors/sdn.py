@@ -46,6 +46,8 @@ class Config(base.Config):
     score: "style_distance", d(f_OS(x), f_AE(x)); "difference", the mean of the map |f_OS(x) - f_AE(x)|, its "maximum",
         its "worst_patch"; or, of the auto-encoder alone, "teacher", its DSSIM to the image, and "teacher_distance",
         d(x, f_AE(x)). Which one the paper uses for whole images is not published; d is what both are trained by.
+        The map is |f_OS(x) - f_AE(x)|, as published; `Examination.other_maps` has d at every pixel, "style_distance",
+        and both for the auto-encoder alone, "teacher_distance" and "teacher_difference", |x - f_AE(x)|.
     student_share: the part of `steps` that trains the student, the last one.
     student_images: images of each batch that the student is shown; it costs ten times the teacher.
     exposure: lambda, weight of the outliers; 0 shows none.
@@ -179,17 +181,21 @@ class Sdn(Detector):
         teacher, student = self.networks["teacher"](images), self._student(images)
         window = losses.ssim_window(images.shape[-1])
         maps = scores.residual_map(student, teacher)
-        alone = losses.dssim_map(images, teacher, window).flatten(1).mean(1)
-        squares, alone_squares = ((x - teacher).square().flatten(1).mean(1) / 4 for x in (student, images))
+        structure, alone = (losses.dssim_map(x, teacher, window) for x in (student, images))
+        squares, alone_squares = ((x - teacher).square().mean(1) / 4 for x in (student, images))
+        others = {
+            "style_distance": structure + squares,
+            "teacher_distance": alone + alone_squares,
+            "teacher_difference": scores.residual_map(images, teacher),
+        }
         found = {
             "difference": maps.flatten(1).mean(1),
             "maximum": maps.flatten(1).amax(1),
             "worst_patch": scores.worst_patch(maps),
-            "style_distance": losses.dssim_map(student, teacher, window).flatten(1).mean(1) + squares,
-            "teacher": alone,
-            "teacher_distance": alone + alone_squares,
+            "teacher": alone.flatten(1).mean(1),
+            **{name: others[name].flatten(1).mean(1) for name in ("style_distance", "teacher_distance")},
         }
-        return Examination(found, maps, teacher)
+        return Examination(found, maps, teacher, others)
 
     def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:
         super()._fit(images, validation, **how)

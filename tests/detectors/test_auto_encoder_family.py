@@ -131,6 +131,8 @@ def test_auto_encoder_and_student_are_scored_by_the_same_distance(random_images)
     for key, pairs in {"teacher_distance": zip(x, teacher), "style_distance": zip(student, teacher)}.items():
         expected = [losses.style_distance(one[None], other[None], window) for one, other in pairs]
         assert_close(found.scores[key], torch.stack(expected))
+        assert_close(found.other_maps[key].mean((1, 2)), found.scores[key])
+    assert_close(found.other_maps["teacher_difference"], (x - teacher).abs()[:, 0])
 
 
 def test_the_student_s_gradient_is_that_of_the_equation_written_out(random_images):
