@@ -139,7 +139,7 @@ def evaluate(
     Args:
         detector: fitted, with thresholds.
         split: for the test images, which the train-mode habit scores again.
-        seen: scores and maps of the test images at the last checkpoint.
+        seen: scores, each (N,), and maps, each (N, H, W), of the test images at the last checkpoint.
         truth: the opened labels and masks.
         trail: test scores at each checkpoint. held: validation-normal scores at each checkpoint.
     """
