@@ -214,6 +214,17 @@ def chapter4_transforms() -> list[Task]:
     return list(grid(dataset=["mnist/3", "mnist/8"], size=[32], detector=["oe_sdn"], changes=others))
 
 
+def chapter4_longer() -> list[Task]:
+    """Does a student that trains longer learn the class? 1,000 and 4,000 steps instead of 250, after equal teachers."""
+    taught, tasks = 1000, []  # steps of the teacher, as in every run of `chapter4`
+    for dataset, (detector, steps) in itertools.product(
+        ("mnist/3", "mnist/8"), (("sdn", 1000), ("oe_sdn", 1000), ("sdn", 4000))
+    ):
+        changes = {"steps": taught + steps, "student_share": steps / (taught + steps)}
+        tasks.append(Task(detector, dataset, 32, 0, changes=changes))
+    return [*tasks, *(Task("oe_sdn", task.dataset, 32, 0, changes=task.changes) for task in tasks[2::3])]
+
+
 def chapter4_bottleneck() -> list[Task]:
     """Width of the code: too narrow, normals blur; too wide, defects are copied too."""
     codes = [{"code": code, "checkpoints": 2} for code in (2, 8, 32, 128, 512)]
@@ -391,6 +402,7 @@ PLANS: dict[str, Callable[[], list[Task]]] = {
     "chapter4": chapter4,
     "chapter4_surfaces": chapter4_surfaces,
     "chapter4_transforms": chapter4_transforms,
+    "chapter4_longer": chapter4_longer,
     "chapter4_bottleneck": chapter4_bottleneck,
     "chapter5": chapter5,
 }
