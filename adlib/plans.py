@@ -225,6 +225,12 @@ def chapter4_longer() -> list[Task]:
     return [*tasks, *(Task("oe_sdn", task.dataset, 32, 0, changes=task.changes) for task in tasks[2::3])]
 
 
+def chapter4_anogan() -> list[Task]:
+    """AnoGAN's row of Table 1, on the small MNIST: every test image is a search of its own. PCA to compare with."""
+    small = [f"mnist5k/{digit}" for digit in range(10)]
+    return list(grid(detector=["pca", "anogan"], dataset=small, size=[32]))
+
+
 def chapter4_bottleneck() -> list[Task]:
     """Width of the code: too narrow, normals blur; too wide, defects are copied too."""
     codes = [{"code": code, "checkpoints": 2} for code in (2, 8, 32, 128, 512)]
@@ -403,6 +409,7 @@ PLANS: dict[str, Callable[[], list[Task]]] = {
     "chapter4_surfaces": chapter4_surfaces,
     "chapter4_transforms": chapter4_transforms,
     "chapter4_longer": chapter4_longer,
+    "chapter4_anogan": chapter4_anogan,
     "chapter4_bottleneck": chapter4_bottleneck,
     "chapter5": chapter5,
 }

@@ -89,6 +89,7 @@ def every_figure(images, judged):
     maps = RANDOM.random((4, 16, 16))
     yield viz.detectors_on_images(images, {"x": images}, {"x": (maps, 1.0), "y": (maps, 0.5)}, maps > 0.9)
     yield viz.rank_figure(RANKS, 1.5)
+    yield viz.rank_slopes({"threes": RANKS.T}, marked=["first"])
     yield viz.auroc_heatmap(RANKS.T / 4)
     yield viz.found_and_missed(images, {"x": (maps, 1.0)}, {"x": KNOWN}, maps > 0.9)
     yield viz.image_gallery(images, title="four")
@@ -510,6 +511,21 @@ def test_the_landscape_has_a_panel_for_each_setting_and_sets_the_marked_candidat
     assert "ours" in words(figure)
     with pytest.raises(ValueError, match="no column 'c'"):
         viz.landscape_figure(SEARCH, ["c"], "AUROC", "ours")
+
+
+def test_rank_slopes_put_the_best_on_top_and_leave_out_whom_a_judge_has_not_seen():
+    table = pd.DataFrame(
+        {"validation": [0.1, 0.3, 0.2], "test": [0.8, np.nan, 0.9]}, ["turned", "unseen", "blurred"]
+    )
+    figure = viz.rank_slopes({"threes": table}, marked=["turned"])
+    (axis,) = figure.axes
+    assert [list(line.get_ydata()) for line in axis.lines] == [[2, 2], [1, 1]]
+    assert axis.lines[0].get_color() != axis.lines[1].get_color()
+    bottom, top = axis.get_ylim()
+    assert top < 1 < bottom
+    assert [t.get_text() for t in axis.texts] == ["turned", "turned", "blurred", "blurred"]
+    with pytest.raises(ValueError, match="threes: 3 candidates that all 1 judges"):
+        viz.rank_slopes({"threes": table[["validation"]]})
 
 
 def test_speed_figure_shows_who_saw_labels_and_how_large_it_is():

@@ -16,7 +16,7 @@ comparisons  several detectors on the same images, over seeds, by rank, along tr
 runs      losses and checkpoints of one run; contamination, paper beside ours, leaks over many runs
 tables    mean ± SD over runs, bold only where better by more than the spread
 widgets   a threshold to drag, a training to scrub through, maps to fade in, a quiz; no kernel needed
-search    the landscape of a search over settings
+search    the landscape of a search over settings, and candidates ranked by several judges
 source    the code of the package, shown as it runs
 """
 
@@ -41,7 +41,7 @@ from adlib.viz.runs import (
     paper_beside_ours,
 )
 from adlib.viz.scores import roc_figure, score_histograms, threshold_figure
-from adlib.viz.search import landscape_figure
+from adlib.viz.search import landscape_figure, rank_slopes
 from adlib.viz.source import show_source
 from adlib.viz.style import stamp, use_style
 from adlib.viz.tables import score_table
@@ -63,6 +63,7 @@ __all__ = [
     "map_overlay",
     "paper_beside_ours",
     "rank_figure",
+    "rank_slopes",
     "reconstruction_grid",
     "roc_figure",
     "score_histograms",

@@ -1,15 +1,15 @@
-"""What a search over settings has found."""
+"""What a search over settings has found, and whether its judges agree."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from adlib.viz._parts import book_figure, check_columns, outer_labels, panels
-from adlib.viz.style import ANOMALOUS, NORMAL
+from adlib.viz.style import ANOMALOUS, NORMAL, REFERENCE
 
 
 @book_figure
@@ -54,4 +54,44 @@ def landscape_figure(
             color=ANOMALOUS, ha="right", va="center", fontsize=9,
         )  # fmt: skip
     outer_labels(axes, "weight", value)
+    return figure
+
+
+@book_figure
+def rank_slopes(tables: Mapping[str, pd.DataFrame], marked: Sequence[str] = ()) -> Figure:
+    """Candidates ranked by several judges, a column of names each: level lines say that two judges agree.
+
+    Args:
+        tables: title of a panel -> one row per candidate, one column per judge; the larger value has the better rank.
+            A candidate that a judge has no value for is left out of the panel.
+        marked: candidates to draw in colour.
+
+    Returns:
+        The figure, the best rank on top.
+
+    Raises:
+        ValueError: there is no panel, or a panel has fewer than two judges or no candidate that all have judged.
+    """
+    figure, axes = panels(len(tables), height=3.6)
+    for axis, (title, table) in zip(axes, tables.items()):
+        table = table.dropna()
+        if table.empty or table.shape[1] < 2:
+            raise ValueError(
+                f"{title}: {len(table)} candidates that all {table.shape[1]} judges have a value for; expected at "
+                "least one candidate and two judges."
+            )
+        places = table.rank(ascending=False, method="first")
+        for name, row in places.iterrows():
+            colour, width = (ANOMALOUS, 2.4) if name in marked else (REFERENCE, 1.2)
+            axis.plot(range(len(row)), row, "o-", color=colour, linewidth=width, markersize=5)
+            ends = ((-0.07, row.iloc[0], name, "right"), (len(row) - 0.93, row.iloc[-1], name, "left"))
+            for x, y, text, side in ends:
+                axis.text(x, y, text, ha=side, va="center", fontsize=9, color=colour)
+        axis.set_xlim(-0.9, len(table.columns) - 0.1)
+        axis.set_ylim(len(table) + 0.6, 0.4)
+        axis.set_xticks(range(len(table.columns)), table.columns)
+        axis.set_yticks([])
+        axis.tick_params(length=0)
+        axis.spines[["left", "bottom"]].set_visible(False)
+        axis.set_title(title)
     return figure
