@@ -115,6 +115,7 @@ class Detector(ABC):
         self.history: History | None = None
         self.thresholds: dict[str, float] = {}
         self.map_scale: float | None = None
+        self.other_scales: dict[str, float] = {}  # of the Examination's other_maps, by name
         self.anomalies: Tensor | None = None
         with self.seeded():
             self.networks = nn.ModuleDict(self.build())
@@ -267,16 +268,15 @@ class Detector(ABC):
         self.history = training.fit(self, images, self.config.schedule(), validation=validation, **how)
 
     def calibrate(self, validation: ValidationImages) -> None:
-        """Learn a threshold per score (95th percentile) and the map scale (99.9th) from validation-normal images."""
+        """Learn a threshold per score (95th percentile) and each map's scale (99.9th) from validation-normal images."""
         seen = self.examine(_validation_only(validation).images)
         self._usual(seen.scores)
         self.thresholds = {
             name: float(torch.quantile(score.double(), THRESHOLD_QUANTILE))
             for name, score in seen.scores.items()
         }
-        pixels = seen.maps.flatten().double()
-        rank = max(1, round(MAP_QUANTILE * pixels.numel()))
-        self.map_scale = float(pixels.kthvalue(rank).values)
+        self.map_scale = _map_scale(seen.maps)
+        self.other_scales = {name: _map_scale(maps) for name, maps in (seen.other_maps or {}).items()}
 
     def examine(self, images: Tensor, batch_size: int = 64) -> Examination:
         """Scores, maps and reconstructions of images, in portions, on the CPU.
@@ -339,7 +339,7 @@ class Detector(ABC):
         return f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:10]}"
 
     def save(self, path: str | Path) -> Path:
-        """Write networks, settings, thresholds and map scale as one safetensors file, atomically."""
+        """Write networks, settings, thresholds and map scales as one safetensors file, atomically."""
         told = {
             "name": self.name,
             "image_shape": self.image_shape,
@@ -347,6 +347,7 @@ class Detector(ABC):
             "seed": self.seed,
             "thresholds": self.thresholds,
             "map_scale": self.map_scale,
+            "other_scales": self.other_scales,
             "adlib": source_hash(),
         }
         return write_tensors(path, self.networks.state_dict(), {"adlib": json.dumps(told)})
@@ -370,6 +371,7 @@ class Detector(ABC):
         detector.networks.load_state_dict(tensors)
         detector.networks.eval()
         detector.thresholds, detector.map_scale = told["thresholds"], told["map_scale"]
+        detector.other_scales = told["other_scales"]
         return detector
 
     def _usual(self, scores: dict[str, Tensor]) -> Tensor:
@@ -405,6 +407,11 @@ def _validation_only(validation: ValidationImages) -> ValidationImages:
             "Pass split.validation (never test images: a threshold that has seen them is no longer a test)."
         )
     return validation
+
+
+def _map_scale(maps: Tensor) -> float:
+    pixels = maps.flatten().double()
+    return float(pixels.kthvalue(max(1, round(MAP_QUANTILE * pixels.numel()))).values)
 
 
 def detector_class(name: str) -> type[Detector]:

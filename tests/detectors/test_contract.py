@@ -91,7 +91,8 @@ def test_saved_and_loaded_it_says_the_same(name, fitted, tiny_split, tmp_path):
     again = Detector.load(detector.save(tmp_path / "detector.safetensors"))
     assert again.config == detector.config
     assert again.thresholds == detector.thresholds
-    assert again.map_scale == detector.map_scale
+    assert (again.map_scale, again.other_scales) == (detector.map_scale, detector.other_scales)
+    assert set(detector.other_scales) == set(detector.examine(images).other_maps)
     assert_close(again.anomaly_score(images), detector.anomaly_score(images))
     assert torch.equal(again.predict(images), detector.predict(images))
 
