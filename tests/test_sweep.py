@@ -82,6 +82,8 @@ def test_a_task_has_the_id_that_its_record_will_have(tmp_path):
         "chapter3_ablation",
         "chapter3_weights",
         "chapter3_surfaces",
+        "chapter4_transforms",
+        "chapter4_bottleneck",
     ],
 )
 def test_the_finished_ledgers_hold_what_their_plans_ask_for(plan):
