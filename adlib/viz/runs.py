@@ -265,7 +265,7 @@ def _auroc_limits(values: Iterable[float]) -> tuple[float, float]:
     values = [v for v in values if np.isfinite(v)]
     low, high = min(values), max(values)
     low = 0.5 if 0.5 < low < 0.65 else low  # chance belongs on the axis when it is near
-    return max(0.0, low - 0.03), min(1.02, high + 0.05)
+    return max(0.0, low - 0.03), min(1.012, high + 0.05)  # no tick above 1
 
 
 def _chance_line(axis: Axes) -> None:
