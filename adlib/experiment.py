@@ -4,7 +4,7 @@ Thresholds and the choice of a checkpoint see validation-normal images only; the
 opened once, at the end. Published habits that leak are measured beside it and carry their name behind an "@":
 
     image_auroc/D1                 the last checkpoint: our number
-    image_auroc/D1@validation      the checkpoint with the lowest validation-normal reconstruction error
+    image_auroc/D1@validation      the checkpoint with the lowest validation-normal error, for detectors that have one
     image_auroc/D1@committee       the mean of the later half of the checkpoints, each scaled by validation-normals
     image_auroc/D1@oracle          the checkpoint with the best test AUROC (leaks; the papers' "verification model")
     image_auroc/D1@train_mode      scored with BatchNorm in training mode, batches of mixed labels
@@ -150,7 +150,8 @@ def evaluate(
         if len(trail) > 1:
             aurocs = [metrics.image_auroc(labels, mark[name]) for mark in trail]
             chosen = detector.history.best_checkpoint()
-            found[f"image_auroc/{name}@validation"] = aurocs[-1 if chosen is None else chosen]
+            if chosen is not None:
+                found[f"image_auroc/{name}@validation"] = aurocs[chosen]
             found[f"image_auroc/{name}@oracle"] = max(aurocs)
             together = committee_score([mark[name] for mark in trail], [mark[name] for mark in held])
             found[f"image_auroc/{name}@committee"] = metrics.image_auroc(labels, together)

@@ -140,7 +140,12 @@ def load(*names: str, folder: str | Path | None = None) -> pd.DataFrame:
         raise FileNotFoundError(f"no ledger {missing[0]}; there are: {there}. `adlib sweep` writes them.")
     rows = [_flat(record) for path in paths for record in read(path)]
     table = pd.DataFrame(rows)
-    return table.drop_duplicates("id", keep="last").reset_index(drop=True) if len(table) else table
+    if not len(table):
+        return table
+    by_age = table.reindex(columns=["id", "started_at"]).sort_values(
+        "started_at", kind="stable", na_position="first"
+    )
+    return table.loc[by_age.drop_duplicates("id", keep="last").index.sort_values()].reset_index(drop=True)
 
 
 def by_score(table: pd.DataFrame, metric: str = "image_auroc", keep: Sequence[str] = ()) -> pd.DataFrame:

@@ -86,18 +86,20 @@ def residual_map(images: Tensor, reconstructions: Tensor) -> Tensor:
 def worst_patch(maps: Tensor, side: int = 8) -> Tensor:
     """The largest mean of the map over a square patch: a small defect counts as much as a large one.
 
-    Patches overlap by half; a mean over the whole image drowns a defect of one per cent of it.
+    Patches overlap by half; where they do not tile the map, the last are cut at its border. A mean over the whole
+    image drowns a defect of one per cent of it.
 
     Args:
         maps: anomaly maps, (B, H, W), >= 0.
         side: of a patch in pixels, an even number up to the side of the map.
 
     Returns:
-        (B,), >= 0; not below the mean of the map where patches tile it.
+        (B,), >= 0.
 
     Source: none; the usual image score of localisation methods, taken over patches instead of pixels.
     """
-    return nn.functional.avg_pool2d(maps[:, None].float(), side, side // 2).flatten(1).amax(1)
+    patches = nn.functional.avg_pool2d(maps[:, None].float(), side, side // 2, ceil_mode=True)
+    return patches.flatten(1).amax(1)
 
 
 # ---------------------------------------------------------------------- chapter 2: DAGAN and its family

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import sys
 import time
@@ -74,10 +75,11 @@ class Schedule:
 class History:
     """What happened during training.
 
-    losses: name -> one value per step. gradients: optimiser name -> norm of its player's whole gradient, about
+    losses: name -> one value per step in which that loss was computed; detectors that train in phases, or their
+    players in turns, have fewer of some. gradients: optimiser name -> norm of its player's whole gradient, about
     a hundred of them, after the steps listed under "step". checkpoints: dicts with step, validation_error
-    (mean |x - G(x)| in [0, 2]; absent without validation images) and seconds. seconds: training time, without
-    the checkpoints.
+    (of `Detector.validation_error`; absent without validation images, and where it would say nothing) and seconds.
+    seconds: training time, without the checkpoints.
     """
 
     losses: dict[str, list[float]] = field(default_factory=dict)
@@ -112,11 +114,10 @@ class History:
         }
 
     def best_checkpoint(self) -> int | None:
-        """Index of the checkpoint with the lowest validation-normal error, None without validation."""
-        errors = [c.get("validation_error", float("nan")) for c in self.checkpoints]
-        if not errors or any(error != error for error in errors):
-            return None
-        return min(range(len(errors)), key=errors.__getitem__)
+        """Index of the checkpoint with the lowest validation-normal error, None if no checkpoint has one."""
+        errors = {k: mark.get("validation_error", math.nan) for k, mark in enumerate(self.checkpoints)}
+        errors = {k: error for k, error in errors.items() if not math.isnan(error)}
+        return min(errors, key=errors.__getitem__) if errors else None
 
 
 def fit(
@@ -148,10 +149,12 @@ def fit(
 
     Raises:
         FloatingPointError: a loss became NaN or infinite; says which and at which step.
-        ValueError: `resume` belongs to another detector or setting.
+        ValueError: `resume` belongs to another detector or setting; or `patience` without validation images.
     """
     if progress not in PROGRESS:
         raise ValueError(f"unknown progress {progress!r}: use one of {', '.join(PROGRESS)}.")
+    if schedule.patience is not None and validation is None:
+        raise ValueError("patience needs validation images: pass validation=split.validation.")
     batches = _batches(detector, images, schedule, augment)
     dtype = pick_precision(schedule.precision, detector.device)
     history = History(precision="bf16" if dtype else "fp32")
@@ -253,7 +256,8 @@ def _refuse_nonfinite(losses: dict[str, float], step: int) -> None:
 def _checkpoint(detector, history, validation, on_checkpoint) -> None:
     mark: dict[str, float] = {"step": history.step, "seconds": round(history.seconds, 3)}
     if validation is not None:
-        mark["validation_error"] = detector.validation_error(validation)
+        error = detector.validation_error(validation)
+        mark |= {} if error is None else {"validation_error": error}
     history.checkpoints.append(mark)
     if on_checkpoint is not None:
         detector.networks.eval()
@@ -270,17 +274,14 @@ class _Best:
         """Keep the networks if the newest checkpoint is the best."""
         if self.patience is None:
             return
-        index = history.best_checkpoint()
-        if index is None:
-            raise ValueError("patience needs validation images: pass validation=split.validation.")
-        if index == len(history.checkpoints) - 1:
+        if history.best_checkpoint() == len(history.checkpoints) - 1:
             self.state = {k: v.detach().clone() for k, v in detector.networks.state_dict().items()}
 
     def exhausted(self, history: History) -> bool:
         """Whether the best checkpoint is `patience` checkpoints old; a run that is resumed asks this first."""
-        if self.patience is None or not history.checkpoints:
+        if self.patience is None or (index := history.best_checkpoint()) is None:
             return False
-        return len(history.checkpoints) - 1 - history.best_checkpoint() >= self.patience
+        return len(history.checkpoints) - 1 - index >= self.patience
 
     def restore(self, detector: Detector) -> None:
         if self.state is not None:

@@ -1,7 +1,8 @@
 """Auxiliary outliers for outlier exposure: what becomes of a normal image that shall count as abnormal.
 
 Each takes images (B, C, H, W) in [-1, 1], a random generator on the processor and the trained auto-encoder, which two
-of them use, and returns new images of the same shape and range. "rotation" is the paper's choice.
+of them use, and returns new images of the same shape and range ("reconstruction" may overshoot it a little).
+"rotation" is the paper's choice.
 
 Source: Chung et al. 2020, Table 3: nine transformations, and "none" for a student without outliers, with their
 results; angles, widths and strengths are not published and are ours.
@@ -120,7 +121,7 @@ def reconstruction(images: Tensor, generator: torch.Generator, reconstruct: Reco
 
     Args:
         images: (B, C, H, W) in [-1, 1]. generator: not used.
-        reconstruct: f_AE, (B, C, H, W) -> same shape.
+        reconstruct: f_AE, (B, C, H, W) -> same shape; unbounded at its end, so values may lie outside [-1, 1].
 
     Source: Chung et al. 2020.
     """

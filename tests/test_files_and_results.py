@@ -100,6 +100,14 @@ def test_the_table_has_one_row_per_run_the_newest(tmp_path):
         results.load("dagan", folder=tmp_path)
 
 
+def test_of_two_ledgers_the_newer_run_counts_whichever_is_named_first(tmp_path):
+    for name, day, value in (("late", "02", 0.2), ("early", "01", 0.1)):
+        run = {"id": "a", "started_at": f"2026-11-{day}T00:00:00", "metrics": {"aupro": value}}
+        results.append(run, tmp_path / f"{name}.jsonl")
+    for order in (("late", "early"), ("early", "late")):
+        assert results.load(*order, folder=tmp_path)["metrics/aupro"].tolist() == [0.2]
+
+
 def test_tensors_round_trip_with_their_metadata(tmp_path):
     import torch
 

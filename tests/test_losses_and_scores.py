@@ -160,3 +160,9 @@ def test_worst_patch_is_the_largest_window_mean_written_out():
     for found, each in zip(scores.worst_patch(maps), maps):
         expected = max(float(each[y : y + 8, x : x + 8].mean()) for y in starts for x in starts)
         assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_worst_patch_sees_every_pixel():
+    maps = torch.zeros(1, 50, 50)
+    maps[0, -2:, -2:] = 1
+    assert float(scores.worst_patch(maps)[0]) == pytest.approx(4 / 36)  # the last patch is cut to 6 x 6

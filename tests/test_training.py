@@ -61,6 +61,39 @@ def test_a_run_that_stopped_early_is_not_trained_on_when_it_is_called_again(
     assert first.anomaly_score(images).equal(again.anomaly_score(images))
 
 
+def test_checkpoints_without_an_error_are_not_chosen():
+    marks = [
+        {"step": 1},
+        {"step": 2, "validation_error": 0.3},
+        {"step": 3, "validation_error": 0.2},
+        {"step": 4},
+    ]
+    assert History(checkpoints=marks).best_checkpoint() == 2
+    assert History(checkpoints=marks[:1]).best_checkpoint() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("sdn", {"student_share": 0.5}),
+        ("deep_svdd", {"pretraining_share": 0.5}),
+        ("f_anogan", {"encoder_share": 0.5}),
+    ],
+)
+def test_only_the_phase_that_scores_has_a_validation_error(name, changes, tiny_split):
+    detector = make_detector(name, tiny_split.image_shape, "smoke", steps=4, checkpoints=4, **changes)
+    detector.fit(tiny_split.train, tiny_split.validation, progress="quiet")
+    told = ["validation_error" in mark for mark in detector.history.checkpoints]
+    assert told == [False, False, True, True]
+
+
+def test_patience_asks_for_validation_images_before_it_trains(tiny_split):
+    detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", patience=1)
+    with pytest.raises(ValueError, match=r"pass validation=split\.validation"):
+        detector.fit(tiny_split.train, progress="quiet")
+    assert not hasattr(detector, "history") or detector.history is None or detector.history.step == 0
+
+
 def test_batches_are_augmented_on_their_way(tiny_split):
     def train(augment):
         detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", steps=3, precision="fp32")

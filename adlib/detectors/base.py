@@ -39,7 +39,8 @@ class Examination(NamedTuple):
     """Everything a detector says about a batch, from one forward pass.
 
     scores: name -> (N,), larger is more anomalous. maps: (N, H, W), larger is more anomalous.
-    reconstructions: (N, C, H, W) in [-1, 1]; for detectors that do not reconstruct, the images themselves.
+    reconstructions: (N, C, H, W), nominally in [-1, 1] (networks without a bound at their end may overshoot); for
+        detectors that do not reconstruct, the images themselves.
     other_maps: name -> (N, H, W), other readings of the same pass; measured, and shown where a page asks for them.
     """
 
@@ -223,6 +224,7 @@ class Detector(ABC):
         self._take_anomalies(anomalies)
         images = self._training_images(train, augment)
         held = None if validation is None else self._checked(_validation_only(validation).images)
+        self.thresholds, self.map_scale, self.other_scales = {}, None, {}  # of an earlier fit
         self._fit(
             images, held, augment=augment, progress=progress, on_checkpoint=on_checkpoint, resume=resume
         )
@@ -321,13 +323,25 @@ class Detector(ABC):
             )
         return self.anomaly_score(images) > self.thresholds[self.config.score]
 
-    def validation_error(self, images: Tensor) -> float:
-        """Mean absolute reconstruction error in [0, 2] on uint8 (N, C, H, W) images: what checkpoints are chosen by."""
+    def _seen(self, images: Tensor) -> Tensor:
+        """What of the images (B, C, H, W) the networks see; errors are taken against it."""
+        return images
+
+    def validation_error(self, images: Tensor) -> float | None:
+        """Mean absolute reconstruction error, >= 0 and rarely above 2: what checkpoints are chosen by.
+
+        Args:
+            images: validation-normals, uint8 (N, C, H, W).
+
+        Returns:
+            The error, smaller is better; None where normal images cannot tell checkpoints apart: in a phase of the
+            training before the one that scores, and for classifiers, which draw nothing.
+        """
         images = self._checked(images)
         self.networks.eval()
         with torch.no_grad():
             errors = [
-                (self._examine(x).reconstructions.float() - x).abs().flatten(1).mean(1)
+                (self._examine(x).reconstructions.float() - self._seen(x)).abs().flatten(1).mean(1)
                 for x in map(self.normalise, images.split(64))
             ]
         return float(torch.cat(errors).mean())

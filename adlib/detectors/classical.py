@@ -46,7 +46,8 @@ class Store(nn.Module):
     def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
         for name in self._buffers:
             if prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+                device = getattr(self, name).device  # ours, not the file's
+                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=device))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

@@ -28,11 +28,19 @@ class LogisticRegressionConfig(supervised.Config):
     """Settings of logistic regression on pixels. No source.
 
     steps: iterations of the solver (L-BFGS) at most. penalty: C of scikit-learn, the inverse of the weight decay.
+    augmentation: "none": the solver looks at all images at once.
     """
 
     score: str = "logit"
     steps: int = 100
     penalty: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.augmentation != "none":
+            raise ValueError(
+                f"augmentation is {self.augmentation!r}; logistic regression looks at all images at once and changes "
+                "none: leave it 'none', or take cnn_classifier."
+            )
 
     @classmethod
     def smoke(cls) -> LogisticRegressionConfig:
@@ -109,6 +117,13 @@ class CnnClassifierConfig(supervised.Config):
     learning_rate: float = 4e-3
     betas: tuple[float, float] = (0.9, 0.999)
 
+    def __post_init__(self) -> None:
+        if self.patience is not None:
+            raise ValueError(
+                f"patience is {self.patience}; normal images alone cannot say which checkpoint of a classifier is "
+                "the best: leave it None."
+            )
+
     @classmethod
     def smoke(cls) -> CnnClassifierConfig:
         """Seconds on any machine."""
@@ -152,6 +167,9 @@ class CnnClassifier(SupervisedDetector):
         loss = F.binary_cross_entropy_with_logits(logits, targets)
         self.descend(classifier=loss)
         return {"cross_entropy": loss.detach()}
+
+    def validation_error(self, images: Tensor) -> None:
+        """None: a classifier draws nothing, and normal images (N, C, H, W) cannot tell its checkpoints apart."""
 
     def _examine(self, images: Tensor) -> Examination:
         parts = self.networks["classifier"](images).float()

@@ -33,12 +33,13 @@ class Config(base.Config):
     penalty: weight of the gradient penalty. kappa: weight of the features in encoder loss and score.
     residual: the published residual networks; False takes plain strided ones, at a tenth of the work.
     learning_rate, betas: of the GAN's Adam. encoder_rate: of the encoder's RMSProp.
-    precision: "fp32", as the penalty is a gradient of a gradient.
+    precision: "fp32", and compile: "off", as the penalty is a gradient of a gradient, which torch.compile refuses.
     """
 
     score: str = "A"
     steps: int = 1500
     precision: str = "fp32"
+    compile: str = "off"
     encoder_share: float = 1 / 3
     critic_steps: int = 5
     penalty: float = 10.0
@@ -49,6 +50,13 @@ class Config(base.Config):
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.0, 0.9)
     encoder_rate: float = 5e-5
+
+    def __post_init__(self) -> None:
+        if self.compile != "off":
+            raise ValueError(
+                f"compile is {self.compile!r}; f-AnoGAN's penalty is a gradient of a gradient, which torch.compile "
+                "cannot take: leave it 'off'."
+            )
 
     @classmethod
     def smoke(cls) -> Config:
@@ -99,12 +107,16 @@ class FAnoGan(Detector):
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         counter, config = self.networks["counter"], self.config
         counter.count += 1
-        if counter.count > round(config.steps * (1 - config.encoder_share)):
+        if counter.count > self._gan_steps:
             return self._encoder_step(images)
         found = self._critic_step(images)
         if counter.count % config.critic_steps == 0:
             found |= self._generator_step(len(images))
         return found
+
+    @property
+    def _gan_steps(self) -> int:
+        return round(self.config.steps * (1 - self.config.encoder_share))
 
     def _draw(self, count: int) -> Tensor:
         codes = torch.randn((count, self.config.latent), generator=self.generator).to(self.device)
@@ -138,6 +150,12 @@ class FAnoGan(Detector):
     def _distance(self, images: Tensor, reconstructions: Tensor) -> Tensor:
         (_, features), (_, features_again) = map(self.networks["critic"], (images, reconstructions))
         return scores.f_anogan_score(images, reconstructions, features, features_again, self.config.kappa)
+
+    def validation_error(self, images: Tensor) -> float | None:
+        """As in every detector, on uint8 (N, C, H, W); None while the GAN is trained and the encoder is not."""
+        if self.networks["counter"].count <= self._gan_steps:
+            return None
+        return super().validation_error(images)
 
     def _examine(self, images: Tensor) -> Examination:
         reconstructions = self._reconstruct(images)

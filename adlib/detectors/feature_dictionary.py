@@ -13,6 +13,7 @@ Source: Napoletano, Piccoli, Schettini 2018, Sensors 18(1), 209; average-pooled 
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -87,14 +88,17 @@ class FeatureDictionary(Detector):
 
     def build(self) -> dict[str, nn.Module]:
         size = square_side(self.image_shape, "the feature dictionary")
-        self._patch = max(4, round(self.config.patch * size))
-        self._stride = max(1, round(self.config.stride * size))
         if size < 16:
             raise ValueError(f"image side is {size}; windows of it need 16 pixels: load(..., size=16).")
+        patch, stride = (round(part * size) for part in (self.config.patch, self.config.stride))
+        patch, stride = max(4, patch), max(1, stride)
+        starts = [*range(0, size - patch, stride), size - patch]  # the last one flush with the border
+        sides = [slice(start, start + patch) for start in starts]
+        self._places = list(itertools.product(sides, repeat=2))  # rows and columns of each window, row by row
         return {"dictionary": Store("mean", "components", "entries")}
 
     def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
-        places = ((self.image_shape[1] - self._patch) // self._stride + 1) ** 2
+        places = len(self._places)
         count = min(self.config.training_windows, places * len(images))
         if count < self.config.entries:
             raise ValueError(
@@ -105,8 +109,8 @@ class FeatureDictionary(Detector):
         found = []
         for part in chosen.split(256):
             rows = torch.div(part, places, rounding_mode="floor")
-            windows = torch.stack([self._windows(images[r : r + 1])[p] for r, p in zip(rows, part % places)])
-            found.append(self._features(windows))
+            windows = [images[(row, slice(None), *self._places[p])] for row, p in zip(rows, part % places)]
+            found.append(self._features(self._colours(torch.stack(windows))))
         features = torch.cat(found).cpu().numpy()
         pca = PCA(self.config.variance, svd_solver="full").fit(features)
         codes = pca.transform(features)
@@ -117,11 +121,12 @@ class FeatureDictionary(Detector):
 
     def _windows(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] or uint8 -> (B * windows, 3, patch, patch) in [-1, 1], image by image."""
-        if images.dtype == torch.uint8:
-            images = self.normalise(images)
-        patch, stride = self._patch, self._stride
-        windows = images.unfold(2, patch, stride).unfold(3, patch, stride)  # (B, C, h, w, patch, patch)
-        windows = windows.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+        windows = torch.stack([images[:, :, rows, columns] for rows, columns in self._places], 1)
+        return self._colours(windows.flatten(0, 1))
+
+    def _colours(self, windows: Tensor) -> Tensor:
+        if windows.dtype == torch.uint8:
+            windows = self.normalise(windows)
         return windows.expand(-1, 3, -1, -1)
 
     def _features(self, windows: Tensor) -> Tensor:
@@ -147,11 +152,12 @@ class FeatureDictionary(Detector):
 
     def _spread(self, per_image: Tensor) -> Tensor:
         """(B, windows) -> (B, H, W): each pixel the mean over the windows that cover it."""
-        size, patch, stride = self.image_shape[1], self._patch, self._stride
-        columns = per_image[:, None].expand(-1, patch * patch, -1)
-        total = F.fold(columns, (size, size), patch, stride=stride)
-        cover = F.fold(torch.ones_like(columns[:1]), (size, size), patch, stride=stride)
-        return (total / cover.clamp_min(1))[:, 0]
+        total = per_image.new_zeros((len(per_image), *self.image_shape[1:]))
+        cover = torch.zeros_like(total[:1])
+        for (rows, columns), value in zip(self._places, per_image.T):
+            total[:, rows, columns] += value[:, None, None]
+            cover[:, rows, columns] += 1
+        return total / cover
 
 
 @functools.cache

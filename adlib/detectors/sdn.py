@@ -139,9 +139,13 @@ class Sdn(Detector):
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         counter, config = self.networks["counter"], self.config
         counter.count += 1
-        if counter.count <= round(config.steps * (1 - config.student_share)):
+        if counter.count <= self._teacher_steps:
             return self._teacher_step(images)
         return self._student_step(images[: config.student_images])
+
+    @property
+    def _teacher_steps(self) -> int:
+        return round(self.config.steps * (1 - self.config.student_share))
 
     def _teacher_step(self, images: Tensor) -> dict[str, Tensor]:
         loss = self._distance(images, self.networks["teacher"](images))
@@ -196,6 +200,12 @@ class Sdn(Detector):
             **{name: others[name].flatten(1).mean(1) for name in ("style_distance", "teacher_distance")},
         }
         return Examination(found, maps, teacher, others)
+
+    def validation_error(self, images: Tensor) -> float | None:
+        """Mean style distance on uint8 (N, C, H, W): how well the student imitates; None before it is trained."""
+        if self.networks["counter"].count <= self._teacher_steps:
+            return None
+        return float(self.examine(images).scores["style_distance"].double().mean())
 
     def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:
         super()._fit(images, validation, **how)

@@ -86,6 +86,7 @@ class SsimAe(cae.Cae):
         return super().training_step(self._seen(images))
 
     def _seen(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 1, H, W) grey, if `grey`: an error against colours would count what nobody drew."""
         if not self.config.grey or images.shape[1] == 1:
             return images
         weights = torch.tensor(_LUMA).to(images.device)

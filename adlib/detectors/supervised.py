@@ -49,15 +49,15 @@ class SupervisedDetector(Detector):
                 f"augmentation {config.augmentation!r} changes colours, and the images have {image_shape[0]} channel; "
                 "use 'crop_turn'."
             )
+        self._augment = AUGMENTATIONS[config.augmentation]
         super().__init__(image_shape, config, seed, device)
 
     def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
-        if how.get("augment") is None:
-            how["augment"] = AUGMENTATIONS[self.config.augmentation]
-        super()._fit(images, validation, **how)
+        self._augment = how.get("augment") or AUGMENTATIONS[self.config.augmentation]
+        super()._fit(images, validation, **{**how, "augment": self._augment})
 
     def draw_anomalies(self, count: int) -> Tensor:
-        """Labelled anomalies for one step, drawn with replacement and augmented.
+        """Labelled anomalies for one step, drawn with replacement and changed as the normal images of `fit` are.
 
         Args:
             count: B, how many.
@@ -67,7 +67,7 @@ class SupervisedDetector(Detector):
         """
         chosen = torch.randint(len(self.anomalies), (count,), generator=self.generator)
         images = self.anomalies.index_select(0, chosen.to(self.anomalies.device)).to(self.device)
-        return self.normalise(AUGMENTATIONS[self.config.augmentation](images, self.generator))
+        return self.normalise(self._augment(images, self.generator))
 
     def identity(self) -> str:
         """As in every detector, and the anomalies it learns from: a run is resumed on its own images only."""

@@ -24,8 +24,7 @@ def attention_bytes(side: int, images: int = 1) -> int:
 class Rnan(nn.Module):
     """RNAN: image in, image out, of the same size. The output is the input plus what the network adds.
 
-    forward: (B, channels, H, W) -> same shape. H and W are even; they must be multiples of the factor by which
-    attention is pooled, if it is.
+    forward: (B, channels, H, W) -> same shape. H and W are even.
     32 filters, 8 plain groups: 2,243,233 parameters for grey, 2,244,387 for colour; no plain group: 459,937.
 
     Args:
@@ -33,7 +32,8 @@ class Rnan(nn.Module):
         width: filters of every convolution.
         plain_groups: groups between the two with non-local attention.
         attention_side: non-local attention sees every pair of positions, side^4 of them. Maps larger than this
-            are averaged down to it before, and its answer is enlarged after.
+            are averaged down to it or, height and width apart, to the next smaller side that divides them; the
+            answer is enlarged after.
 
     Raises:
         ValueError: attention_side so large that one image's matrix would exceed 1 GiB; in forward, an odd side.
@@ -119,17 +119,22 @@ class _NonLocal(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        factor = -(-max(maps.shape[2:]) // self.side)
-        seen = F.avg_pool2d(maps, factor, ceil_mode=True) if factor > 1 else maps
+        factors = [_factor(side, self.side) for side in maps.shape[2:]]
+        seen = F.avg_pool2d(maps, factors) if max(factors) > 1 else maps
         query, key, value = (
             layer(seen).flatten(2).transpose(1, 2)[:, None] for layer in (self.theta, self.phi, self.g)
         )
         # One fused call: where the device has it, the matrix of all pairs is never held as a whole.
         answer = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         answer = self.out(answer[:, 0].transpose(1, 2).unflatten(2, seen.shape[2:]))
-        if factor > 1:
+        if max(factors) > 1:
             answer = F.interpolate(answer, maps.shape[2:], mode="nearest")
         return maps + answer
+
+
+def _factor(side: int, largest: int) -> int:
+    """The smallest divisor of `side` that brings it down to `largest`: with others the answer lies beside its place."""
+    return next(factor for factor in range(-(-side // largest), side + 1) if side % factor == 0)
 
 
 def largest_batch(size: int, attention_side: int) -> int:

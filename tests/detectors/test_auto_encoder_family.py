@@ -61,6 +61,9 @@ def test_ssim_ae_is_blind_to_a_change_of_colour_alone():
     red[:, 0], green[:, 1] = 236, 120
     grey = make("ssim_ae", (3, 32, 32))
     assert_close(grey.anomaly_score(red), grey.anomaly_score(green), rtol=0.01, atol=1e-3)
+    error = grey.validation_error(red)  # of grey against grey: colour is nothing that it could draw
+    shown = grey.examine(red).reconstructions[:, 0]
+    assert error == pytest.approx(float((shown - (0.299 * 236 / 127.5 - 1)).abs().mean()), abs=1e-5)
     colour = make("ssim_ae", (3, 32, 32), grey=False)
     assert abs(colour.anomaly_score(red) - colour.anomaly_score(green)) > 0.01
 

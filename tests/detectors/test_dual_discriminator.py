@@ -167,6 +167,24 @@ def test_supervised_detectors_say_what_they_miss(name, digits):
         )
 
 
+def test_what_changes_the_normal_images_changes_the_anomalies_too(digits):
+    detector = make_detector("cnn_classifier", digits.image_shape, "smoke", steps=1, checkpoints=1)
+    detector.fit(
+        digits.train, anomalies=digits.anomalies, augment=lambda x, _: torch.full_like(x, 7), progress="quiet"
+    )
+    assert len(detector.draw_anomalies(5).unique()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("logistic_regression", {"augmentation": "crop"}), ("cnn_classifier", {"patience": 2})],
+)
+def test_settings_that_classifiers_cannot_follow_are_refused(name, changes, digits):
+    (setting,) = changes
+    with pytest.raises(ValueError, match=f"{setting} is .* leave it"):
+        make_detector(name, digits.image_shape, **changes)
+
+
 def test_a_run_is_resumed_with_its_own_anomalies_only(digits, tmp_path):
     def fit(anomalies):
         detector = make_detector("dual_discriminator", digits.image_shape, "smoke", steps=2, checkpoints=1)

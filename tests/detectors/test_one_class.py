@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +127,17 @@ def test_a_store_takes_the_shapes_of_the_file():
     assert torch.equal(empty.b, kept.b)
 
 
+def test_a_store_stays_on_its_device_whatever_the_file_was_on():
+    kept = Store("a")
+    kept.keep(a=torch.rand(3, 2))
+    there = Store("a").to("meta")
+    with warnings.catch_warnings():  # that nothing is copied to a device without memory
+        warnings.simplefilter("ignore")
+        there.load_state_dict(kept.state_dict())
+    assert there.a.device.type == "meta"
+    assert there.a.shape == (3, 2)
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
@@ -179,6 +192,11 @@ def test_a_pixel_gets_the_mean_of_the_windows_that_cover_it():
             total[place] += per_window[0, 3 * row + column]
             cover[place] += 1
     assert_close(maps[0], total / cover)
+
+
+def test_every_pixel_is_in_a_window():
+    detector = make_detector("feature_dictionary", (1, 36, 36), patch=0.25, stride=0.14)
+    assert detector._spread(torch.ones(1, len(detector._places))).eq(1).all()
 
 
 def test_too_few_windows_for_the_dictionary_are_refused(grey_images):

@@ -98,6 +98,18 @@ def test_attention_on_averaged_maps_sees_no_more_than_its_side(monkeypatch):
     assert seen == [64, 64]  # 8 x 8 positions, in both groups
 
 
+def test_the_answer_of_pooled_attention_lies_in_its_place():
+    block = Rnan(1, width=4, plain_groups=0, attention_side=16).body[0].before[0]
+    nn.init.zeros_(
+        block.theta.weight
+    )  # all weigh the same: the answer is the mean of the values, everywhere equal
+    nn.init.zeros_(block.theta.bias)
+    nn.init.normal_(block.out.weight)
+    maps = torch.randn(1, 4, 40, 28)  # 16 divides neither: 10 x 14 positions, not 14 x 10 with a cut last row
+    mean = block.g(maps).mean((2, 3), keepdim=True)
+    torch.testing.assert_close(block(maps), maps + block.out(mean).expand_as(maps), rtol=1e-4, atol=1e-5)
+
+
 def test_memory_of_attention_is_bounded_and_refused_with_a_way_out():
     assert attention_bytes(32) == 4 * 2**20
     assert attention_bytes(64) == 64 * 2**20
