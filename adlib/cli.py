@@ -146,7 +146,7 @@ def run_nightly(
     did; with 2 if it could not begin. A night that was interrupted goes on.
     """
     from .chapters.nightly import nightly
-    from .chapters.run import ChapterError
+    from .errors import ChapterError
 
     try:
         night = nightly(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo)
@@ -250,11 +250,17 @@ def main() -> None:
     Raises:
         SystemExit: always, with 0 if all went well.
     """
-    from .chapters.run import ChapterError
-    from .errors import SweepError
+    from .errors import ChapterError, SweepError
 
     try:
         app()
+    except ModuleNotFoundError as error:
+        typer.echo(
+            f"adlib: this command needs the package {error.name}, which is not installed here. In a checkout, "
+            "pip install '.[book]' brings what chapters and pages need, '.[sweep]' what many machines need.",
+            err=True,
+        )
+        raise SystemExit(1) from error
     except (ChapterError, SweepError, ValueError, OSError) as error:
         typer.echo(f"adlib: {error}", err=True)
         raise SystemExit(1) from error

@@ -57,7 +57,7 @@ def connect(scheduler: str | None = None, workers: int = 1) -> Iterator[Client]:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ValueError(
-            f"sweeps over several processes or machines need Dask ({error}): pip install 'adlib-book[sweep]'"
+            f"sweeps over several processes or machines need Dask ({error}): in a checkout, pip install '.[sweep]'"
         ) from error
     if scheduler is not None:
         try:

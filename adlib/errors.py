@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+class ChapterError(RuntimeError):
+    """A chapter could not be executed, or must not be published as it is."""
+
+
 class SweepError(RuntimeError):
     """Some tasks of a sweep failed; the others have been recorded."""
 

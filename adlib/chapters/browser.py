@@ -140,7 +140,9 @@ def started() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError as error:
-        raise ChapterError("driving a browser takes Playwright: pip install 'adlib-book[dev]'.") from error
+        raise ChapterError(
+            "driving a browser takes Playwright: in a checkout, pip install '.[dev]'."
+        ) from error
     browser = find_browser()
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(

@@ -25,7 +25,7 @@ from typing import Any
 import nbformat
 
 from .. import environment
-from ..errors import unknown_name
+from ..errors import ChapterError, unknown_name
 from ..files import locked, write_atomic
 from .provenance import provenance, reported
 from .watch import Watch
@@ -33,10 +33,6 @@ from .watch import Watch
 PROFILES = ("smoke", "book", "paper")
 # Longest time for one cell, in seconds: far above the budget, so that only what hangs is stopped.
 CELL_TIMEOUT = {"smoke": 600, "book": 3600, "paper": 7 * 24 * 3600}
-
-
-class ChapterError(RuntimeError):
-    """A chapter could not be executed, or must not be published as it is."""
 
 
 class KernelDied(ChapterError):

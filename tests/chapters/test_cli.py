@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -122,3 +123,16 @@ def test_a_night_that_cannot_be_written_is_the_machines_fault(adlib, monkeypatch
     ended, _, err = adlib("nightly")
     assert ended == code
     assert str(error) in err
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [(("data", "list"), 0, "texture/wood"), (("chapters", "list"), 1, "needs the package nbformat")],
+)
+def test_the_core_install_has_the_commands_about_data_and_says_what_the_others_need(command, code, told):
+    blocked = "dict.fromkeys(['nbformat', 'nbclient', 'papermill', 'yaml', 'distributed'])"
+    program = f"import sys; sys.modules |= {blocked}; sys.argv = ['adlib', *{command!r}]"
+    program += "; from adlib.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert told in done.stdout + done.stderr
