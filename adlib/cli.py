@@ -41,7 +41,7 @@ def data_list() -> None:
         typer.echo(f"    {entry.count}; {entry.image_size}; licence: {entry.licence}")
         if not here:
             remedies.setdefault(entry.how_to_get, []).append(entry.name)
-    typer.echo("\n+ can be loaded now, - cannot. How to get what is not here:")
+    typer.echo("\n+ can be loaded now, - is not here yet. How to get it:")
     for remedy, names in remedies.items():
         typer.echo(f"\n  {', '.join(names)}\n    {remedy}")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: detectors work there; two writers of one ledger do not take turns
+    fcntl = None
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +55,11 @@ def write_atomic(path: str | Path, data: str | bytes) -> Path:
     return path
 
 
+def _lock(file: BinaryIO) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
 @contextmanager
 def locked(path: str | Path) -> Iterator[None]:
     """Hold a lock file while the context lasts; whoever else asks for it on this machine waits.
@@ -64,7 +73,7 @@ def locked(path: str | Path) -> Iterator[None]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file)
         yield
 
 
@@ -93,7 +102,7 @@ def append_line(path: str | Path, line: str, unless: Callable[[BinaryIO], bool] 
     path.parent.mkdir(parents=True, exist_ok=True)
     # Unbuffered: closing a buffered file writes once more what a full disk has just refused.
     with open(path, "a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file)
         if unless is not None and unless(file):
             return False
         size = file.seek(0, os.SEEK_END)

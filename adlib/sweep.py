@@ -22,7 +22,7 @@ from adlib import cluster, results
 from adlib.data import Split, load
 from adlib.detectors import make_detector
 from adlib.detectors.base import detector_class
-from adlib.environment import git_commit, source_hash
+from adlib.environment import git_commit, project_root, source_hash
 from adlib.errors import SweepError, unknown_name
 from adlib.experiment import identify, run_experiment
 from adlib.plans import PLANS, Task
@@ -147,11 +147,16 @@ def run_plan(
         How many tasks were run.
 
     Raises:
-        ValueError: an unknown plan, a shard that is not of the form k/n with 0 <= k < n, or code that is not
-            committed.
+        ValueError: an unknown plan, a shard that is not of the form k/n with 0 <= k < n, code that is not
+            committed, or no checkout whose ledger could grow.
     """
     if name not in PLANS:
         raise unknown_name("plan", name, PLANS)
+    if project_root() is None:
+        raise ValueError(
+            "this is an installed package, and the ledger grows in the results/ of a checkout: call it from there, or "
+            "call adlib.sweep.sweep with a ledger of your own."
+        )
     if git_commit().endswith("+dirty"):
         raise ValueError(
             "the package has changes that are not committed: a record must name code that can be checked out. "

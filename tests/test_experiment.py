@@ -108,7 +108,13 @@ def test_plans_are_named_and_shards_share_them_out(monkeypatch, tmp_path):
     assert run_plan("tiny", "0/2") == 2
     assert run_plan("tiny", "1/2") == 1
     assert sorted(results.load("tiny")["seed"]) == [0, 1, 2]
+    monkeypatch.setattr("adlib.sweep.project_root", lambda: None)
+    with pytest.raises(ValueError, match="results/ of a checkout"):
+        run_plan("tiny")
     with pytest.raises(ValueError, match="Did you mean 'tiny'"):
         run_plan("tinny")
+    monkeypatch.undo()
+    monkeypatch.setitem(PLANS, "tiny", lambda: tasks)
+    monkeypatch.setattr("adlib.sweep.git_commit", lambda: "0123456789ab")
     with pytest.raises(ValueError, match="shard is '2/2'"):
         run_plan("tiny", "2/2")

@@ -73,6 +73,13 @@ def _write_many(path, writer):
         results.append({"id": f"{writer}-{number}", "text": "x" * 3000}, path)
 
 
+def test_without_the_lock_of_unix_detectors_and_ledgers_still_work(tmp_path):
+    program = "import sys; sys.modules['fcntl'] = None; from adlib import files, make_detector"
+    program += f"; files.append_line({str(tmp_path / 'a')!r}, 'x')"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert (tmp_path / "a").read_text() == "x\n"
+
+
 def test_two_writers_take_turns(tmp_path):
     path = tmp_path / "ledger.jsonl"
     with ProcessPoolExecutor(2) as pool:

@@ -139,7 +139,7 @@ def test_scheduler_or_workers_not_both(tmp_path):
 def test_without_dask_sweeps_run_in_turn_and_workers_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert sweep([Task(**TINY)], tmp_path / "a.jsonl") == 1
-    with pytest.raises(ValueError, match=r"adlib-book\[sweep\]"):
+    with pytest.raises(ValueError, match=r"pip install .\.\[sweep\]"):
         sweep([Task(**TINY)], tmp_path / "a.jsonl", workers=1)
 
 

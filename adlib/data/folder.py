@@ -10,6 +10,7 @@ groups.csv                     optional; columns file,group: images of one objec
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,6 +78,9 @@ def load_folder(path: str | Path, *, size: int, on_error: str = "raise", title: 
         first_lines = "; ".join(error.splitlines()[0] for error in errors)
         notes.append(f"{len(errors)} of {len(items)} images left out: {first_lines}")
         _check_sides(root, kept)
+    overlooked = _overlooked(root, items)
+    if overlooked:
+        notes.append(f"{_describe(overlooked)} and were left out.")
     oblong = sum(not result.square for result in results)
     if oblong:
         notes.append(f"{oblong} of {len(results)} images are not square and were squeezed to {size}x{size}.")
@@ -116,6 +120,21 @@ def _list_items(root: Path) -> list[_Item]:
     return items
 
 
+def _overlooked(root: Path, items: Iterable[_Item]) -> list[Path]:
+    """Visible files below train/ and test/ that are none of the images, relative to the folder."""
+    inside = (file for side in ("train", "test") for file in (root / side).rglob("*") if file.is_file())
+    found = {file for file in inside if not file.name.startswith(".")} - {item.path for item in items}
+    return sorted(file.relative_to(root) for file in found)
+
+
+def _describe(overlooked: list[Path]) -> str:
+    endings = ", ".join(sorted({file.suffix or "none" for file in overlooked}))
+    return (
+        f"{len(overlooked)} files are no images that can be read, or do not lie directly in train/good or test/<kind> "
+        f"(endings: {endings}; e.g. {overlooked[0].as_posix()})"
+    )
+
+
 def _stamp(file: Path) -> tuple[int, ...]:
     if not file.exists():
         return (0, 0)
@@ -135,8 +154,10 @@ def _check_sides(root: Path, items: list[_Item]) -> None:
         (defective, "test/<kind of defect>", "defective images to test with"),
     ):
         if count == 0:
+            overlooked = _overlooked(root, items)
             raise FileNotFoundError(
                 f"'{root}' holds no {what}.\nPut at least one readable image into '{where}'."
+                + (f" {_describe(overlooked)}." if overlooked else "")
             )
 
 

@@ -371,7 +371,8 @@ class Detector(ABC):
         """The detector that `save` wrote, ready to score.
 
         Raises:
-            FileNotFoundError: no such file. ValueError: a file of another kind, or an unknown detector.
+            FileNotFoundError: no such file. ValueError: a file of another kind, an unknown detector, or one whose
+                settings or networks this version of the package does not know.
         """
         tensors, metadata = read_tensors(path)
         if "adlib" not in metadata:
@@ -380,12 +381,25 @@ class Detector(ABC):
             )
         told = json.loads(metadata["adlib"])
         kind = detector_class(told["name"])
-        config = kind.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["config"].items()})
-        detector = kind(tuple(told["image_shape"]), config, seed=told["seed"], device=device)
-        detector.networks.load_state_dict(tensors)
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in told["config"].items()}
+        unknown = sorted(set(settings) - {field.name for field in fields(kind.Config)})
+        detector = None
+        if not unknown:
+            detector = kind(tuple(told["image_shape"]), kind.Config(**settings), told["seed"], device)
+            try:
+                missing, more = detector.networks.load_state_dict(tensors, strict=False)
+                unknown = [*missing, *more]
+            except RuntimeError as error:  # of another shape
+                unknown = [str(error).splitlines()[-1].strip()]
+        if unknown:
+            raise ValueError(
+                f"{path} was written by another version of the package (sources {told.get('adlib')}; these are "
+                f"{source_hash()}) and does not fit this {kind.name}: {', '.join(unknown[:3])}. Fit it again, or "
+                "check out the version that wrote it."
+            )
         detector.networks.eval()
         detector.thresholds, detector.map_scale = told["thresholds"], told["map_scale"]
-        detector.other_scales = told["other_scales"]
+        detector.other_scales = told.get("other_scales", {})
         return detector
 
     def _usual(self, scores: dict[str, Tensor]) -> Tensor:

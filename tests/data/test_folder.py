@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,20 @@ def test_what_a_reader_should_know_is_in_the_notes(folder):
         "1 defective images have an empty mask.",
         "Only 5 normal images are tested: one of them more or less moves every score.",
     )
+
+
+def test_what_was_overlooked_is_in_the_notes_and_in_the_error(folder):
+    (folder / "train/good/day1").mkdir()
+    shutil.copy(next((folder / "train/good").glob("*.png")), folder / "train/good/day1/a.png")
+    (folder / "test/photo.heic").write_bytes(b"?")
+    (folder / "train/good/.DS_Store").write_bytes(b"?")
+    (note,) = (note for note in load("folder", path=folder, size=32).notes if "left out" in note)
+    assert note.startswith("2 files are no images that can be read, or do not lie directly in")
+    assert "endings: .heic, .png; e.g. test/photo.heic" in note
+    for image in (folder / "train/good").glob("*.png"):
+        image.rename(image.with_suffix(".heic"))
+    with pytest.raises(FileNotFoundError, match=r"no normal images to train on.*(?s:.)*endings: \.heic"):
+        load("folder", path=folder, size=32)
 
 
 def test_groups_csv_keeps_photos_of_one_object_together(folder):

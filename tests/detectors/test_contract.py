@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.testing import assert_close
 from adlib import load
 from adlib.data import TrainImages
 from adlib.detectors import Detector, detector_class, detector_names, make_detector
+from adlib.files import read_tensors, write_tensors
 
 NAMES = detector_names()
 TRAINED = [name for name in NAMES if detector_class(name).training_step is not Detector.training_step]
@@ -83,6 +85,24 @@ def test_constant_images_and_a_single_image(name, fitted):
         image = torch.full((1, *detector.image_shape), value, dtype=torch.uint8)
         assert detector.anomaly_score(image).isfinite().all()
         assert detector.anomaly_map(image).isfinite().all()
+
+
+def test_a_file_of_another_version_is_refused_with_a_remedy(fitted, tmp_path):
+    detector = fitted("pca")
+    path = detector.save(tmp_path / "detector.safetensors")
+    tensors, metadata = read_tensors(path)
+
+    def rewritten(change):
+        told = json.loads(metadata["adlib"])
+        change(told)
+        return write_tensors(path, tensors, {"adlib": json.dumps(told)})
+
+    Detector.load(rewritten(lambda told: told.pop("other_scales")))  # older than that field
+    with pytest.raises(ValueError, match=r"another version .*: zzz\. Fit it again"):
+        Detector.load(rewritten(lambda told: told["config"].update(zzz=1)))
+    write_tensors(path, dict(list(tensors.items())[1:]), metadata)
+    with pytest.raises(ValueError, match="another version"):
+        Detector.load(path)
 
 
 @pytest.mark.parametrize("name", NAMES)
