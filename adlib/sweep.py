@@ -154,8 +154,8 @@ def run_plan(
         raise unknown_name("plan", name, PLANS)
     if project_root() is None:
         raise ValueError(
-            "this is an installed package, and the ledger grows in the results/ of a checkout: pip install -e '.[sweep]' "
-            "in one, or call adlib.sweep.sweep with a ledger of your own."
+            "this is an installed package, and the ledger grows in the results/ of a checkout: in one, "
+            "pip install -e '.[sweep]', or call adlib.sweep.sweep with a ledger of your own."
         )
     if git_commit().endswith("+dirty"):
         raise ValueError(
