@@ -24,7 +24,7 @@ from . import baselines, history
 from .night import Night, Outcome
 from .night_report import write_reports
 from .provenance import provenance
-from .run import ChapterError, KernelDied, Workspace, run_chapter
+from .run import PROFILES, ChapterError, KernelDied, Workspace, run_chapter
 
 TIERS = ("nightly", "weekly", "manual")
 ATTEMPTS = 3
@@ -109,8 +109,10 @@ def nightly(
         ChapterError: another night is running in this checkout.
     """
     workspace = workspace or Workspace.here()
-    slots = schedule(workspace)
-    wanted = [workspace.chapter(name).stem for name in names] or chapters_of(workspace, tier)
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    slots, whole = schedule(workspace), chapters_of(workspace, tier)
+    wanted = [workspace.chapter(name).stem for name in names] or whole
     # A night of chapters by name does not take the place of a whole one that was interrupted.
     folder = workspace.build / "nightly" / (f"{profile}-named" if names else profile)
     with _alone(folder):

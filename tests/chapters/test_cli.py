@@ -125,6 +125,12 @@ def test_a_night_that_cannot_be_written_is_the_machines_fault(adlib, monkeypatch
     assert str(error) in err
 
 
+def test_a_night_that_cannot_begin_ends_with_2(adlib):
+    code, out, err = adlib("nightly", "--profile", "bok")
+    assert (code, out) == (2, "")
+    assert "unknown profile 'bok'. Did you mean 'book'?" in err
+
+
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [(("data", "list"), 0, "texture/wood"), (("chapters", "list"), 1, "needs the package nbformat")],

@@ -239,6 +239,15 @@ def test_a_night_does_not_go_on_where_it_must_not(workspace, quiet, scripted, mo
     assert calls[2] == "01_tiny"
 
 
+@pytest.mark.parametrize("wrong", [{"profile": "bok"}, {"tier": "nightli"}])
+@pytest.mark.parametrize("names", [(), ("01",)])
+def test_a_night_that_cannot_begin_leaves_nothing(workspace, quiet, scripted, wrong, names):
+    with pytest.raises(ValueError, match=r"Did you mean '(book|nightly)'"):
+        quiet(*names, **wrong)
+    assert not scripted[1]
+    assert not workspace.build.exists()
+
+
 def test_two_nights_at_once_are_refused(workspace, quiet, scripted):
     with nightly._alone(folder(workspace)), pytest.raises(ChapterError, match="another night is running"):
         quiet()
