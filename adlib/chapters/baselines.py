@@ -97,6 +97,26 @@ def _kind(device: str) -> str:
     return device.split(":")[0]
 
 
+def check_reason(reason: str) -> None:
+    """Refuse a change of baselines that is given no reason.
+
+    Raises:
+        ValueError: the reason is blank.
+    """
+    if not reason.strip():
+        raise ValueError("a baseline changes for a reason; give one with --reason.")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse seeds whose runs have no spread.
+
+    Raises:
+        ValueError: fewer than three, or one twice.
+    """
+    if len(seeds) < 3 or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds {list(seeds)}; expected at least three, all different: a spread needs them.")
+
+
 def spread(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Half the width of the band for each metric, from runs that differ in their seed only.
 
@@ -116,9 +136,7 @@ def spread(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
     from scipy.stats import t
 
-    seeds = [record["parameters"]["seed"] for record in records]
-    if len(records) < 3 or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds {seeds}; expected at least three, all different: a spread needs them.")
+    check_seeds([record["parameters"]["seed"] for record in records])
     count, widths = len(records), {}
     factor = t.ppf(0.995, count - 1) * math.sqrt(1 + 1 / count)
     for metric in set.intersection(*(set(record["metrics"]) for record in records)):
@@ -184,8 +202,7 @@ def update(
     Raises:
         ValueError: no reason was given.
     """
-    if not reason.strip():
-        raise ValueError("a baseline changes for a reason; give one with --reason.")
+    check_reason(reason)
     path = baseline_path(root, record["chapter"], record["profile"])
     entries, widths = load(path), widths or {}
     changes = []

@@ -64,6 +64,7 @@ def update_baselines(name: str, profile: str, reason: str, *, inside: bool = Fal
         ChapterError: the chapter failed.
     """
     workspace = Workspace.here()
+    baselines.check_reason(reason)
     record = run_chapter(name, profile, workspace=workspace)
     return _told(record, reason, baselines.update(workspace.root, record, reason, inside=inside))
 
@@ -83,12 +84,14 @@ def update_bands(name: str, profile: str, seeds: Sequence[int], reason: str) -> 
         As `update_baselines`.
 
     Raises:
-        ValueError: too few seeds, no reason, unknown chapter or profile.
+        ValueError: fewer than three seeds, or one twice; no reason, unknown chapter or profile.
         ChapterError: the chapter failed.
     """
     workspace = Workspace.here()
+    baselines.check_reason(reason)
+    baselines.check_seeds(seeds)
     scattered = []
-    for seed in dict.fromkeys(seeds):
+    for seed in seeds:
         say(f"seed {seed}")
         scattered.append(run_chapter(name, profile, {"seed": seed}, workspace=workspace))
     widths = baselines.spread(scattered)

@@ -69,6 +69,22 @@ def test_the_life_of_a_baseline(adlib, no_kernel):
         assert part in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bands", "01", "--seed", "1", "--reason", "x"), "seeds [1]; expected at least three"),
+        (("bands", "01", *("--seed", "1") * 2, "--seed", "2", "--reason", "x"), "seeds [1, 1, 2]"),
+        (("bands", "01", "--seed", "1", "--seed", "2", "--seed", "3", "--reason", " "), "--reason"),
+        (("update", "01", "--reason", " "), "--reason"),
+    ],
+)
+def test_baselines_are_refused_before_anything_is_executed(adlib, monkeypatch, arguments, message):
+    monkeypatch.setattr(commands, "run_chapter", lambda *_, **__: pytest.fail("executed"))
+    code, _, err = adlib("baselines", *arguments)
+    assert code == 1
+    assert message in err
+
+
 def test_a_run_with_parameters_of_ones_own_has_no_baselines(adlib, no_kernel):
     code, _, err = adlib("chapters", "run", "01", "-p", "seed=3")
     assert code == 0
