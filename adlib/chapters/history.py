@@ -94,14 +94,21 @@ def keep(workspace: Workspace, profile: str, sources: Iterable[Path] = ()) -> in
     Args:
         workspace: the checkout.
         profile: "book", usually.
-        sources: history files from elsewhere; by default this machine's.
+        sources: history files from elsewhere; by default this machine's, if a night has written one.
 
     Returns:
         How many lines were added.
+
+    Raises:
+        FileNotFoundError: a source that was named is not there; nothing is added.
     """
+    own, named = path(workspace, profile), list(sources)
+    for source in named:
+        if not source.is_file():
+            raise FileNotFoundError(f"no history file {source}; a night writes such a file, here {own}.")
     ledger = results.Ledger(kept_path(workspace, profile))
-    every = list(sources) or [path(workspace, profile)]
-    return sum(ledger.add(each) for source in every if source.is_file() for each in results.read(source))
+    every = named or [own] * own.is_file()
+    return sum(ledger.add(each) for source in every for each in results.read(source))
 
 
 def comparable(history: Sequence[Mapping[str, Any]], like: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -98,6 +98,7 @@ def test_a_run_with_parameters_of_ones_own_has_no_baselines(adlib, no_kernel):
         (("chapters", "run", "01", "--profile", "bok"), "Did you mean 'book'"),
         (("chapters", "run", "01", "-p", "sed=1"), "Did you mean 'seed'"),
         (("site", "serve"), "make book"),
+        (("history", "keep", "nowhere/book.jsonl"), "no history file nowhere/book.jsonl"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(adlib, arguments, message):

@@ -140,6 +140,15 @@ def test_nights_are_kept_in_the_checkout_once(workspace, nights, tmp_path):
     assert history.keep(workspace, "book", [elsewhere]) == 1
 
 
+def test_a_named_history_that_does_not_exist_is_an_error_and_nothing_is_kept(workspace, nights, tmp_path):
+    assert history.keep(workspace, "book") == 0, "no night has run here yet, and none was named"
+    nights([a_run(0, {"score": 0.9})])
+    for missing in (tmp_path / "nope.jsonl", tmp_path):
+        with pytest.raises(FileNotFoundError, match=str(missing)):
+            history.keep(workspace, "book", [history.path(workspace, "book"), missing])
+    assert not history.kept_path(workspace, "book").exists()
+
+
 def test_a_thousand_nights_of_fifty_numbers_are_read_and_drawn_in_a_second(workspace, nights):
     names = [f"image_auroc/{number}" for number in range(50)]
     baselines.update(workspace.root, a_record(dict.fromkeys(names, 0.9)), "first")
