@@ -81,8 +81,10 @@ class Workspace:
         """
         known = self.chapters()
         found = [name] if name in known else [each for each in known if each.startswith(name)]
-        if len(found) != 1:
+        if not found:
             raise unknown_name("chapter", name, known)
+        if len(found) > 1:
+            raise ValueError(f"chapter {name!r} is ambiguous: {', '.join(found)}. Give more of the name.")
         return known[found[0]]
 
     def executed(self, name: str, profile: str) -> tuple[Path, Path]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tiny_checkout import make_workspace
+from tiny_checkout import CELLS, make_workspace, write_notebook
 
 from adlib import cli
 from adlib.chapters import commands, run
@@ -106,6 +106,13 @@ def test_mistakes_are_answered_in_one_line(adlib, arguments, message):
     assert code == 1
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_name_that_several_chapters_begin_with_is_called_ambiguous(adlib):
+    write_notebook(run.Workspace.here().root / "notebooks" / "02_tiny.ipynb", CELLS)
+    code, _, err = adlib("chapters", "run", "0")
+    assert code == 1
+    assert "chapter '0' is ambiguous: 01_tiny, 02_tiny. Give more of the name." in err
 
 
 @pytest.mark.parametrize("arguments", [("chapters", "run"), ("chapters", "run", "01", "-p", "seed")])
