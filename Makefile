@@ -56,7 +56,7 @@ bench: ## speed of what the chapters run, written to _build/benchmarks
 serve: book ## build, then show the pages on http://127.0.0.1:8000
 	@$(run) adlib.cli site serve --port $(PORT)
 
-smoke: ## the same in the smoke profile: seconds per chapter, into _build/html-smoke
+smoke: ## execute the chapters in the smoke profile, seconds each, and build the pages into _build/html-smoke
 	@$(run) adlib.cli site build --profile smoke
 
 nightly: ## execute every chapter afresh (book profile), hold it against baselines/ and its history, report
@@ -96,5 +96,5 @@ wheel: ## the package as a wheel, into _build/dist
 lock: ## write requirements.lock anew from the floors in pyproject.toml
 	@$(PYTHON3) tools/lock.py
 
-clean: ## remove everything a run has made in this checkout
-	rm -rf _build
+clean: ## remove what runs have made in this checkout, all but the nights in _build/history
+	GLOBIGNORE=_build/history && rm -rf _build/*
