@@ -1,7 +1,7 @@
 """The numbers that a run is held against: `baselines/<chapter>.<profile>.json`, reviewed in git.
 
 One entry per metric: `value`, either `tolerance` or `low` and `high`, `source` (the record it came from), `reason`
-(why it has that value now), and, where it was told, `device` and `at` (when the run began). They change by
+(why the entry was last changed), and, where it was told, `device` and `at` (when the run began). They change by
 `adlib baselines update` and `adlib baselines bands` only, never in passing.
 
 How wide a band should be: as wide as runs with other seeds scatter. `spread` takes the interval in which one more such

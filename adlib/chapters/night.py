@@ -3,11 +3,12 @@
 What a chapter's night can end in, and what the command ends with (the highest counts):
 
     passed           0  executed, every number inside its band and none drifting
-    numbers          1  executed, but a number is outside its band or drifts, or has no baseline
+    numbers          1  executed, but a number is outside its band, drifts, has no baseline or is missing
     failed           3  a cell raised an error, or the time limit was reached
     infrastructure   4  the kernel died or did not start, in every attempt, or the machine failed otherwise
 
-A command that could not begin its night at all ends with 2.
+Where every chapter passed, but a package is not what the lock says, the command ends with 1; one that could not begin
+its night at all ends with 2.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from tiny_checkout import CELLS, write_notebook
 
-from adlib import environment
+from adlib import environment, results
 from adlib.chapters import baselines, history, night_report, nightly, run
 from adlib.chapters.night import Night, Outcome
 from adlib.chapters.run import ChapterError, KernelDied, run_chapter
@@ -149,6 +149,26 @@ def test_only_the_machine_is_forgiven_and_the_exit_code_says_which(
     faults = len(list(suites.iter("failure"))) + len(list(suites.iter("error")))
     assert faults == (outcome != "passed")
     assert [each["outcome"] for each in history.runs(workspace, "smoke")].count(outcome) >= 1
+
+
+@pytest.mark.parametrize("verdict", ["no band yet", "no longer reported", "drifts"])
+def test_a_number_fails_the_night_not_only_outside_its_band(workspace, quiet, scripted, verdict):
+    path = baselines.baseline_path(workspace.root, "02_tiny", "smoke")
+    if verdict == "no band yet":
+        path.unlink()
+    elif verdict == "no longer reported":
+        entries = baselines.load(path)
+        path.write_text(json.dumps(entries | {"other": entries["score"]}))
+    else:
+        ledger = results.Ledger(history.path(workspace, "smoke"))
+        for second in range(12):
+            record = a_record("02_tiny", 0.56 - second / 200, 0) | {"id": str(second)}
+            ledger.add(
+                history.line(record | {"started_at": f"2026-01-01T00:00:{second:02}+00:00"}, "n", "passed")
+            )
+    night = quiet()
+    assert night.exit_code == 1
+    assert {name for name, each in night.outcomes.items() if each.outcome == "numbers"} == {"02_tiny"}
 
 
 def test_a_night_that_was_killed_goes_on_without_repeating(workspace, quiet, scripted):
