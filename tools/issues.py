@@ -1,6 +1,9 @@
 """One issue per failing chapter: opened once, closed when the chapter heals. Uses GitHub's command line, `gh`.
 
 python tools/issues.py       reads _build/collected/*/nightly/*/night.json, or _build/nightly/*/night.json
+
+EXPECTED and EXPECTED_GPU may hold the chapters, as JSON, of which a machine without and one with a GPU should have sent
+an outcome.
 """
 
 from __future__ import annotations
@@ -8,10 +11,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
-from adlib.chapters.night import Night, Outcome
+from adlib.chapters.night import EXIT_CODES, Night, Outcome
 
 ROOT = Path(__file__).resolve().parent.parent
 LABEL = "nightly"
@@ -43,15 +48,15 @@ def body(outcome: Outcome, address: str) -> str:
     ):
         if lines:
             parts.append(f"{head}:\n" + "\n".join(f"- {line}" for line in lines))
-    parts.append("This issue is closed by the first night in which the chapter passes.")
+    parts.append("This issue is closed by the first night in which the chapter passes on every machine.")
     return "\n\n".join(filter(None, parts))
 
 
 def settle(outcomes: list[Outcome], run: Callable[..., str] = gh, address: str = "") -> list[str]:
-    """Open, leave or close an issue for each chapter.
+    """Open, leave or close an issue for each chapter: the worst of its outcomes decides.
 
     Args:
-        outcomes: of one night.
+        outcomes: of one night, one per chapter and machine.
         run: calls `gh`.
         address: of the run, for the reader.
 
@@ -63,8 +68,11 @@ def settle(outcomes: list[Outcome], run: Callable[..., str] = gh, address: str =
         "issue", "list", "--label", LABEL, "--state", "open", "--limit", "500", "--json", "number,title"
     )
     there = {each["title"]: str(each["number"]) for each in json.loads(listed)}
+    worst: dict[str, Outcome] = {}
+    for each in sorted(outcomes, key=lambda each: -EXIT_CODES[each.outcome]):
+        worst.setdefault(each.chapter, each)
     done = []
-    for outcome in outcomes:
+    for outcome in worst.values():
         name, number = title(outcome.chapter), there.get(title(outcome.chapter))
         if outcome.outcome == "passed" and number:
             run("issue", "close", number, "--comment", f"The chapter passes again. {address}".strip())
@@ -84,15 +92,21 @@ def nights(build: Path) -> list[Night]:
 
 
 def missing(outcomes: list[Outcome], expected: list[str]) -> list[Outcome]:
-    """An outcome for each chapter of the night from which nothing came back: its machine never got so far."""
-    there = {each.chapter for each in outcomes}
+    """An outcome for each chapter whose machine sent nothing back: it never got so far.
+
+    Args:
+        outcomes: that came back, one per chapter and machine.
+        expected: chapters, each as often as there are machines that execute it.
+    """
     words = "No report came back from its machine: look at the log of its job."
-    return [Outcome(name, "infrastructure", 0, words) for name in expected if name not in there]
+    silent = Counter(expected) - Counter(each.chapter for each in outcomes)
+    return [Outcome(name, "infrastructure", 0, words) for name in silent.elements()]
 
 
 if __name__ == "__main__":
     found = [each for night in nights(ROOT / "_build") for each in night.outcomes.values()]
-    found += missing(found, json.loads(os.environ.get("EXPECTED") or "[]"))
+    expected = (json.loads(os.environ.get(key) or "[]") for key in ("EXPECTED", "EXPECTED_GPU"))
+    found += missing(found, [*chain(*expected)])
     print(
         "\n".join(settle(found, address=os.environ.get("RUN_ADDRESS", ""))) or "no issue was opened or closed"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -107,12 +108,50 @@ def test_one_issue_per_failing_chapter_closed_when_it_heals():
     assert not gh.open
 
 
+def test_a_chapter_on_two_machines_has_one_issue_about_the_worse():
+    gh = Gh()
+    numbers, failed, good = (Outcome("01_x", each, message=each) for each in ("numbers", "failed", "passed"))
+    assert issues.settle([numbers, failed], gh) == ["opened: Nightly: 01_x wants looking at"]
+    assert "failed" in gh.bodies[0]
+    for both in ([failed, good], [good, numbers]):
+        assert issues.settle(both, gh) == [], "on one machine it still is not as it should be"
+    assert issues.settle([good, good], gh) == ["closed 7: Nightly: 01_x wants looking at"]
+
+
+def test_a_chapter_of_two_machines_is_missing_until_both_have_sent_it():
+    found = [Outcome("01_x", "passed"), Outcome("02_y", "passed"), Outcome("02_y", "passed")]
+    missing = issues.missing(found, ["01_x", "02_y", "01_x", "02_y"])
+    assert [each.chapter for each in missing] == ["01_x"]
+    assert issues.settle([*found, *missing], Gh()) == ["opened: Nightly: 01_x wants looking at"]
+
+
 def test_a_chapter_whose_machine_sent_nothing_has_an_issue_too():
     found = issues.missing([Outcome("01_x", "passed")], ["01_x", "02_y"])
     assert [each.chapter for each in found] == ["02_y"]
     gh = Gh()
     assert issues.settle(found, gh) == ["opened: Nightly: 02_y wants looking at"]
     assert "No report came back" in gh.bodies[0]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "told"), [('["01_x"]', "opened: Nightly: 01_x wants looking at"), ("", "no issue was opened")]
+)
+def test_the_tool_is_told_which_chapters_to_expect(tmp_path, gpu, told):
+    """A copy of the tool in a checkout with one night, and a `gh` that knows no issue."""
+    folder = tmp_path / "_build" / "collected" / "night-01_x" / "nightly" / "book"
+    folder.mkdir(parents=True)
+    Night("n", "book", "c", ["01_x"], outcomes={"01_x": Outcome("01_x", "passed")}).save(folder)
+    (tmp_path / "gh").write_text("#!/bin/sh\necho '[]'\n")
+    (tmp_path / "gh").chmod(0o755)
+    tool = tmp_path / "tools" / "issues.py"
+    tool.parent.mkdir()
+    tool.write_text(Path(issues.__file__).read_text())
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    expected = {"EXPECTED": '["01_x"]', "EXPECTED_GPU": gpu}
+    output = subprocess.check_output(
+        [sys.executable, str(tool)], env={**os.environ, **expected, "PATH": path}, text=True
+    )
+    assert told in output
 
 
 def test_nights_of_other_machines_come_before_this_ones(tmp_path):

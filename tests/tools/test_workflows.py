@@ -12,6 +12,9 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import workflows
 
+from adlib.chapters.nightly import ATTEMPTS, schedule
+from adlib.chapters.run import Workspace
+
 ROOT = workflows.ROOT
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -43,6 +46,27 @@ def test_every_job_has_a_time_limit_and_no_more_rights_than_it_needs(path):
     told = yaml.safe_load(path.read_text())
     assert told["permissions"] == {"contents": "read"}
     assert all(0 < job["timeout-minutes"] <= 360 for job in told["jobs"].values())
+
+
+@pytest.mark.parametrize("name", ["nightly", "weekly"])
+def test_each_chapter_has_a_machine_with_time_enough_that_is_missed_if_it_stays_silent(name):
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())["jobs"]
+    chapters = "needs.chapters.outputs.chapters"
+    longest = ATTEMPTS * max(slot.minutes for slot in schedule(Workspace(ROOT)).values())
+    nights = {
+        key: job for key, job in jobs.items() if "make nightly" in [step.get("run") for step in job["steps"]]
+    }
+    for job in nights.values():
+        assert job["strategy"] == {
+            "fail-fast": False,
+            "matrix": {"chapter": f"${{{{ fromJSON({chapters}) }}}}"},
+        }
+        assert job["timeout-minutes"] > longest
+    assert {"chapters", *nights} == set(jobs["tell"]["needs"])
+    (step,) = [each for each in jobs["tell"]["steps"] if each.get("run") == "make issues"]
+    told = [value for key, value in step["env"].items() if key.startswith("EXPECTED")]
+    assert len(told) == len(nights)
+    assert all(chapters in each for each in told)
 
 
 def test_every_target_is_phony():
