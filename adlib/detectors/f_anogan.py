@@ -21,6 +21,7 @@ from adlib.detectors.phases import StepCounter
 from adlib.detectors.shapes import square_side
 from adlib.models.ganomaly import Decoder, Encoder, initialise_dcgan
 from adlib.models.wgan import LightCritic, ResidualCritic, ResidualGenerator
+from adlib.training import Schedule
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Config(base.Config):
     penalty: weight of the gradient penalty. kappa: weight of the features in encoder loss and score.
     residual: the published residual networks; False takes plain strided ones, at a tenth of the work.
     learning_rate, betas: of the GAN's Adam. encoder_rate: of the encoder's RMSProp.
-    precision: "fp32", and compile: "off", as the penalty is a gradient of a gradient, which torch.compile refuses.
+    precision: "fp32", as the penalty is a gradient of a gradient; compile: not "on", and "auto" never compiles, as
+        torch.compile cannot take such a gradient.
     """
 
     score: str = "A"
     steps: int = 1500
     precision: str = "fp32"
-    compile: str = "off"
     encoder_share: float = 1 / 3
     critic_steps: int = 5
     penalty: float = 10.0
@@ -52,11 +53,15 @@ class Config(base.Config):
     encoder_rate: float = 5e-5
 
     def __post_init__(self) -> None:
-        if self.compile != "off":
+        if self.compile == "on":
             raise ValueError(
-                f"compile is {self.compile!r}; f-AnoGAN's penalty is a gradient of a gradient, which torch.compile "
-                "cannot take: leave it 'off'."
+                "compile is 'on'; f-AnoGAN's penalty is a gradient of a gradient, which torch.compile cannot take: "
+                "leave it 'off'."
             )
+
+    def schedule(self) -> Schedule:
+        """The part of the settings that the training loop reads, without compilation."""
+        return replace(super().schedule(), compile="off")
 
     @classmethod
     def smoke(cls) -> Config:

@@ -298,6 +298,7 @@ def test_f_anogan_trains_with_either_network_in_either_precision(residual, preci
 def test_f_anogan_cannot_be_compiled():
     with pytest.raises(ValueError, match=r"compile is .on.; .* gradient of a gradient"):
         _make("f_anogan", compile="on")
+    assert _make("f_anogan").config.schedule().compile == "off"  # of "auto"
 
 
 # ---------------------------------------------------------------------- learning, and input refused
