@@ -61,7 +61,7 @@ def _source_hash() -> str:
 
 
 def git_commit() -> str:
-    """Short commit of the checkout, with "+dirty" when tracked files differ; "unknown" outside git."""
+    """Short commit of the checkout, with "+dirty" when package or chapters differ from it; "unknown" outside git."""
     return _git_commit()
 
 
@@ -75,7 +75,7 @@ def _git_commit() -> str:
             subprocess.run, cwd=root, capture_output=True, text=True, check=True, timeout=20
         )
         commit = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
-        dirty = run(["git", "status", "--porcelain", "--untracked-files=no", "--", "adlib"]).stdout.strip()
+        dirty = run(["git", "status", "--porcelain", "--", "adlib", "notebooks"]).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return commit + ("+dirty" if dirty else "")

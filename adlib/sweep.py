@@ -159,8 +159,8 @@ def run_plan(
         )
     if git_commit().endswith("+dirty"):
         raise ValueError(
-            "the package has changes that are not committed: a record must name code that can be checked out. "
-            "Commit first, or call adlib.sweep.sweep with a ledger of your own."
+            "adlib/ or notebooks/ have changes that are not committed: a record must name code that can be checked "
+            "out. Commit first, or call adlib.sweep.sweep with a ledger of your own."
         )
     number, _, count = shard.partition("/")
     if not (number.isdigit() and count.isdigit() and int(number) < int(count)):

@@ -222,6 +222,7 @@ def _batches(
                 f"the stream has {name}={given}, the detector {wanted}; give both the same, "
                 f"stream_folder(..., {name}={wanted})."
             )
+    images.load_state_dict(images.state_dict() | {"batches_drawn": 0})  # of an earlier fit
     return images
 
 

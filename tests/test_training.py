@@ -94,6 +94,18 @@ def test_patience_asks_for_validation_images_before_it_trains(tiny_split):
     assert not hasattr(detector, "history") or detector.history is None or detector.history.step == 0
 
 
+def test_a_second_fit_with_one_stream_sees_the_same_batches(tmp_path):
+    for number in range(6):
+        Image.new("RGB", (16, 16), (40 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    stream = stream_folder(tmp_path, 16, 2, seed=0, workers=0)
+
+    def losses():
+        detector = make_detector("cae", (3, 16, 16), "smoke", steps=4, batch_size=2, precision="fp32")
+        return detector.fit(stream, progress="quiet").history.losses
+
+    assert losses() == losses()
+
+
 def test_batches_are_augmented_on_their_way(tiny_split):
     def train(augment):
         detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", steps=3, precision="fp32")

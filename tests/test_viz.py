@@ -251,6 +251,15 @@ def test_smoothing_is_a_moving_mean_and_can_be_turned_off():
     assert np.allclose(viz.loss_curves({"D": values}, smooth=1).axes[0].lines[1].get_ydata(), raw.get_ydata())
 
 
+def test_more_series_than_colours_are_refused():
+    seven = {f"D{k}": [0.6, 0.7] for k in range(7)}
+    with pytest.raises(ValueError, match=r"7 series in one figure .*; 6 colours can be told apart"):
+        viz.checkpoint_curve([1, 2], [0.2, 0.1], seven)
+    frame = pd.DataFrame({"dataset": "a", "auroc": 0.5, "detector": list(seven)})
+    with pytest.raises(ValueError, match="7 series"):
+        viz.seed_spread(frame, "detector")
+
+
 def test_checkpoint_curve_marks_last_chosen_and_oracle():
     figure = viz.checkpoint_curve([100, 200, 300, 400], [0.4, 0.1, 0.2, 0.3], {"D1": [0.9, 0.7, 0.6, 0.65]})
     assert "D1  ■ 0.650  ● 0.700  ★ 0.900" in words(figure)

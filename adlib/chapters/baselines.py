@@ -120,8 +120,8 @@ def check_seeds(seeds: Sequence[int]) -> None:
 def spread(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Half the width of the band for each metric, from runs that differ in their seed only.
 
-    The prediction interval of one more run: t(0.995, n - 1) * s * sqrt(1 + 1/n), where s is the standard deviation
-    over n runs.
+    The band lies around one run, and 99 of 100 further runs shall fall into it: t(0.995, n - 1) * s * sqrt(2), where s
+    is the standard deviation over n runs, and two runs differ by sqrt(2) times as much.
 
     Args:
         records: at least three.
@@ -138,7 +138,7 @@ def spread(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
     check_seeds([record["parameters"]["seed"] for record in records])
     count, widths = len(records), {}
-    factor = t.ppf(0.995, count - 1) * math.sqrt(1 + 1 / count)
+    factor = t.ppf(0.995, count - 1) * math.sqrt(2)
     for metric in set.intersection(*(set(record["metrics"]) for record in records)):
         values = [record["metrics"][metric]["value"] for record in records]
         least = SMALLEST_BAND * max(map(abs, values))

@@ -105,7 +105,7 @@ def _told(record: Mapping[str, Any], reason: str, changes: list[str]) -> list[st
     lines = [*changes, f"reason: {reason.strip()}", f"record: {record['id']}, commit {record['commit']}"]
     if record["commit"].endswith("+dirty"):
         lines.append(
-            "The package has changes that are not committed, and every entry says so (+dirty). Commit the code "
+            "adlib/ or notebooks/ have changes that are not committed, and every entry says so (+dirty). Commit them "
             "first and on its own: a number must never change together with what changed it, unsaid."
         )
     return lines

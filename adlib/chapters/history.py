@@ -121,7 +121,7 @@ def comparable(history: Sequence[Mapping[str, Any]], like: Mapping[str, Any]) ->
 
     def who(run: Mapping[str, Any]) -> tuple[Any, ...]:
         hardware = run.get("hardware", {})
-        place = [hardware.get(key) for key in ("processor", "instructions", "accelerator")]
+        place = [hardware.get(key) for key in ("processor", "instructions", "accelerator", "threads")]
         return run["chapter"], run.get("device"), *place
 
     return [run for run in history if who(run) == who(like)]

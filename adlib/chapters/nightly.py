@@ -24,7 +24,7 @@ from . import baselines, history
 from .night import Night, Outcome
 from .night_report import write_reports
 from .provenance import provenance
-from .run import PROFILES, ChapterError, KernelDied, Workspace, run_chapter
+from .run import PROFILES, ChapterError, KernelDied, Workspace, data_listing, run_chapter
 
 TIERS = ("nightly", "weekly", "manual")
 ATTEMPTS = 3
@@ -178,7 +178,7 @@ def _interrupted(folder: Path, wanted: list[str], workspace: Workspace) -> Night
 
 
 def _inputs(wanted: list[str], workspace: Workspace) -> str:
-    """Hash of code, chapters, lock, ledger, baselines and installed versions."""
+    """Hash of code, chapters, lock, ledger, baselines, installed versions and what lies under ADLIB_DATA."""
     digest = hashlib.sha256(environment.source_hash().encode())
     digest.update(json.dumps([environment.versions(), lock_differences(workspace)], sort_keys=True).encode())
     paths = [workspace.root / "requirements.lock", *map(workspace.chapter, wanted)]
@@ -187,6 +187,8 @@ def _inputs(wanted: list[str], workspace: Workspace) -> str:
     for path in paths:
         if path.is_file():
             digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    for line in data_listing():
+        digest.update(line.encode())
     return digest.hexdigest()
 
 
@@ -220,7 +222,7 @@ def _attempt(name: str, night: Night, slot: Slot, number: int, workspace: Worksp
     except KernelDied as error:
         return Outcome(name, "infrastructure", number, str(error), again=True)
     except (ChapterError, ValueError, SyntaxError) as error:
-        return Outcome(name, "failed", number, str(error))
+        return Outcome(name, "failed", number, str(error) or type(error).__name__)
     except (
         Exception
     ) as error:  # a full disk, no memory for a kernel: the other chapters get their turn all the same

@@ -223,21 +223,24 @@ def run_chapter(
 def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], workspace: Workspace) -> str:
     """Hash of everything that the numbers of a run depend on.
 
-    The notebook's code, the parameters, the sources of adlib, the lock, the installed versions, the
-    ledger in `results/`, and what lies under ADLIB_DATA. (jupyter-cache looks at the notebook's cells
-    alone and keeps old numbers after the package has changed.) Prose is not in it: see `with_prose_of`.
+    The notebook's code, the parameters, the sources of adlib, the lock, the installed versions, threads, vector
+    instructions and accelerator, the ledger in `results/`, and what lies under ADLIB_DATA. (jupyter-cache looks at
+    the notebook's cells alone and keeps old numbers after the package has changed.) Prose is not in it: see
+    `with_prose_of`.
 
     Returns:
         64 hex digits.
     """
     digest = hashlib.sha256()
-    told = [_code(notebook), dict(parameters), environment.versions()]
+    hardware = environment.hardware()
+    place = [hardware.get(name) for name in ("threads", "instructions", "accelerator")]
+    told = [_code(notebook), dict(parameters), environment.versions(), place]
     digest.update(json.dumps(told, sort_keys=True).encode())
     digest.update(environment.source_hash().encode())
     for path in [workspace.root / "requirements.lock", *sorted((workspace.root / "results").glob("*.jsonl"))]:
         if path.is_file():
             digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
-    for line in _data_listing():
+    for line in data_listing():
         digest.update(line.encode())
     return digest.hexdigest()
 
@@ -249,7 +252,7 @@ def _code(notebook: nbformat.NotebookNode) -> list[list[Any]]:
     ]
 
 
-def _data_listing() -> Iterator[str]:
+def data_listing() -> Iterator[str]:
     """Path, size and time of every file under ADLIB_DATA; hashing the pixels takes longer than a chapter."""
     folder = os.environ.get("ADLIB_DATA")
     if not folder:
@@ -308,7 +311,8 @@ def with_prose_of(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNo
                 cells.append(run)
                 run = next(done)
             cell.outputs, cell.execution_count = run.outputs, run.execution_count
-            cell.metadata = nbformat.from_dict({**run.metadata, **cell.metadata})
+            made = {key: run.metadata[key] for key in ("execution", "papermill") if key in run.metadata}
+            cell.metadata = nbformat.from_dict({**made, **cell.metadata})
         cells.append(cell)
     page = copy.deepcopy(executed)
     page.cells = cells

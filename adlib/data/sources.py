@@ -292,7 +292,13 @@ def classes_available(source: str) -> bool:
     folder = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}.get(
         source, TORCHVISION[source]
     )
-    return (download_folder() / folder).is_dir()
+    if source.startswith("cifar"):
+        return (download_folder() / folder).is_dir()
+    raw = download_folder() / folder / "raw"  # made before anything is downloaded
+    return all(
+        (raw / f"{part}-ubyte").is_file()
+        for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    )
 
 
 # --- solar cells --------------------------------------------------------------------------------------------

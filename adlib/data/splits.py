@@ -18,6 +18,7 @@ Each step draws from its own random stream, so changing one setting leaves the o
 from __future__ import annotations
 
 import hashlib
+import math
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -273,7 +274,7 @@ def make_split(
         wanted = sum(labelled.parts(kept, len(validation)))
         labelled.check_pool(collection, name, test, wanted)
         pooled += wanted / len(train)
-    pool, test = _reserve_pool(collection, name, seed, test, pooled, len(train), notes)
+    pool, test = _reserve_pool(collection, name, seed, test, pooled, len(train), labelled.unseen, notes)
     _check_test(collection, name, test, pooled)
     _note_few(collection, test, notes)
     train = _few_shot(name, seed, train, train_images)
@@ -284,6 +285,7 @@ def make_split(
             name,
             seed,
             own if len(own) else pool[len(injected) :],
+            injected,
             len(train),
             len(validation),
             notes,
@@ -352,11 +354,12 @@ class _Labelled:
 
     def check_pool(self, collection: Collection, name: str, test: np.ndarray, wanted: int) -> None:
         """Whether test can spare as many anomalies as have to come out of it."""
-        there = int(collection.anomalous[test].sum())
+        there = int((collection.anomalous[test] & ~np.isin(collection.kinds[test], self.unseen)).sum())
         if wanted >= there:
+            of = " of the kinds that may be shown" if self.unseen else ""
             raise ValueError(
-                f"{name}: anomalies={self.share} takes {wanted} anomalies out of test, which holds {there} and has to"
-                " keep one: no training side of this set has any. Ask for fewer."
+                f"{name}: anomalies={self.share} takes {wanted} anomalies out of test, which holds {there}{of} and has"
+                " to keep one: no training side of this set has any. Ask for fewer."
             )
 
     def choose(
@@ -365,14 +368,24 @@ class _Labelled:
         name: str,
         seed: int,
         pool: np.ndarray,
+        injected: np.ndarray,
         train: int,
         validation: int,
         notes: list[str],
     ) -> dict[str, np.ndarray]:
-        """Indices of the labelled anomalies to train on, and of those to choose settings by."""
+        """Indices of the labelled anomalies to train on, and of those to choose settings by.
+
+        pool: to choose from. injected: anomalies that are in training already; other photos of their objects are not
+        chosen by.
+        """
         pool = pool[~np.isin(collection.kinds[pool], self.unseen)]
         parts = self.parts(train, validation)
         wanted = sum(parts)
+        if parts[0] == 0:
+            raise ValueError(
+                f"{name}: anomalies={self.share} of {train} training images is less than one labelled anomaly; the"
+                f" smallest share that gives one is {math.ceil(1000 / train) / 1000}."
+            )
         if wanted > len(pool):
             raise ValueError(
                 f"{name}: anomalies={self.share} asks for {parts[0]} labelled anomalies to train on and {parts[1]} to"
@@ -389,6 +402,7 @@ class _Labelled:
         trained = np.arange(len(chosen)) < cut
         if collection.groups is not None:
             trained = _whole_groups(collection.groups[chosen], cut)
+            trained |= np.isin(collection.groups[chosen], collection.groups[injected])
         return {"anomalies": chosen[trained], "validation anomalies": chosen[~trained]}
 
 
@@ -510,12 +524,12 @@ def _cut_validation(collection: Collection, name: str, seed: int, train: np.ndar
     return _draw_groups(collection, _stream(seed, "validation"), train, wanted, name, "validation")
 
 
-def _reserve_pool(collection, name, seed, test, reserve, train_count, notes):
-    """(pool, test): anomalies set aside, in a seeded order, and what remains to be tested."""
+def _reserve_pool(collection, name, seed, test, reserve, train_count, unseen, notes):
+    """(pool, test): anomalies of kinds that may be seen, set aside in a seeded order, and what remains to be tested."""
     wanted = round(reserve * train_count)
     if wanted == 0:
         return np.empty(0, dtype=test.dtype), test
-    anomalies = test[collection.anomalous[test]]
+    anomalies = test[collection.anomalous[test] & ~np.isin(collection.kinds[test], unseen)]
     if wanted >= len(anomalies):
         most = (len(anomalies) - 1) / train_count
         raise ValueError(
@@ -607,7 +621,8 @@ def _fingerprint(images: dict[str, Tensor], train_anomalous: np.ndarray, truth: 
     digest = hashlib.sha256()
     for role, pixels in images.items():
         digest.update(f"{role} {tuple(pixels.shape)}".encode())
-        digest.update(memoryview(pixels.contiguous().numpy()).cast("B"))
+        if pixels.numel():
+            digest.update(memoryview(pixels.contiguous().numpy()).cast("B"))
     digest.update(np.packbits(train_anomalous).tobytes())
     digest.update("\n".join(truth.kinds).encode())
     if truth.masks is not None:

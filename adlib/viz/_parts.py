@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec
 
 import matplotlib.pyplot as plt
@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from adlib.viz.style import STAMP_HEIGHT, use_style
+from adlib.viz.style import SERIES, STAMP_HEIGHT, use_style
 
 P = ParamSpec("P")
 
@@ -125,6 +125,21 @@ def outer_labels(axes: list[Axes], x: str = "", y: str = "") -> None:
     for place, axis in enumerate(axes):
         axis.set_xlabel(x if place + across >= len(axes) else "")
         axis.set_ylabel(y if place % across == 0 else "")
+
+
+def series_colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour of the house for each name, in order.
+
+    Raises:
+        ValueError: more names than colours that can be told apart.
+    """
+    names = list(dict.fromkeys(names))
+    if len(names) > len(SERIES):
+        raise ValueError(
+            f"{len(names)} series in one figure ({', '.join(map(str, names))}); {len(SERIES)} colours can be told "
+            "apart. Draw fewer, or two figures."
+        )
+    return dict(zip(names, SERIES))
 
 
 def short_number(value: float) -> str:

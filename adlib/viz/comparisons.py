@@ -21,11 +21,12 @@ from adlib.viz._parts import (
     check_same_length,
     outer_labels,
     panels,
+    series_colours,
     show_picture,
 )
 from adlib.viz.images import _headers, _image_axes, _outline
 from adlib.viz.runs import _auroc_limits, _chance_line, _label_ends
-from adlib.viz.style import ANOMALOUS, MAP_COLOURS, NORMAL, REFERENCE, RIGHT, SERIES, STAMP_HEIGHT
+from adlib.viz.style import ANOMALOUS, MAP_COLOURS, NORMAL, REFERENCE, RIGHT, STAMP_HEIGHT
 
 
 @book_figure
@@ -112,7 +113,7 @@ def study_curves(
     figure, axes = panels(frame["dataset"].nunique(), height=2.6, share_y=True)
     axes[0].set_ylim(_auroc_limits(frame["auroc"]))
     names = [name for name in dict.fromkeys(frame[line]) if name != reference]
-    colours = dict(zip(names, SERIES)) | ({reference: REFERENCE} if reference else {})
+    colours = series_colours(names) | ({reference: REFERENCE} if reference else {})
     for axis, (dataset, runs) in zip(axes, frame.groupby("dataset", sort=False)):
         axis.set_title(dataset)
         ends = {}
@@ -148,7 +149,7 @@ def seed_spread(frame: pd.DataFrame, line: str = "detector") -> Figure:
     """
     check_columns(frame, "dataset", "auroc", line)
     groups = list(frame.groupby(["dataset", line], sort=False))
-    colours = dict(zip(dict.fromkeys(frame[line]), SERIES))
+    colours = series_colours(frame[line])
     size = (8.0, 1.0 + 0.36 * len(groups) + STAMP_HEIGHT)
     figure, axis = plt.subplots(figsize=size, layout="constrained")
     for y, ((_, name), runs) in zip(range(len(groups))[::-1], groups):
@@ -192,7 +193,7 @@ def seed_lines(
     )  # fmt: skip
     for row, (quantity, group) in zip(axes, series.items()):
         row[0].set_ylabel(quantity)
-        for axis, name, colour in zip(row, detectors, SERIES):
+        for axis, (name, colour) in zip(row, series_colours(detectors).items()):
             for values in group.get(name, []):
                 axis.plot(np.linspace(0, 100, len(values)), values, color=colour, linewidth=1.1, alpha=0.75)
             axis.set_yscale("log")

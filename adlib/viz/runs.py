@@ -12,8 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from adlib.viz._parts import as_array, book_figure, check_columns, check_same_length, outer_labels, panels
-from adlib.viz.style import ANOMALOUS, FAINT, INK, NORMAL, REFERENCE, SERIES, STAMP_HEIGHT
+from adlib.viz._parts import (
+    as_array,
+    book_figure,
+    check_columns,
+    check_same_length,
+    outer_labels,
+    panels,
+    series_colours,
+)
+from adlib.viz.style import ANOMALOUS, FAINT, INK, NORMAL, REFERENCE, STAMP_HEIGHT
 
 PAPER, OURS, BASELINE = "paper", "ours, mean ± SD over seeds", "PCA"  # marks of paper_beside_ours
 
@@ -85,8 +93,8 @@ def checkpoint_curve(
     for axis in (above, below):
         axis.axvline(steps[chosen], color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
     ends = {}
-    for colour, (name, values) in zip(SERIES, test_auroc.items()):
-        values = as_array(values)
+    for name, colour in series_colours(test_auroc).items():
+        values = as_array(test_auroc[name])
         best = int(np.argmax(values))
         below.plot(steps, values, color=colour)
         below.plot(steps[chosen], values[chosen], "o", color=colour, markersize=8)
@@ -123,7 +131,7 @@ def contamination_figure(frame: pd.DataFrame, reference: pd.DataFrame | None = N
     values = pd.concat([frame["auroc"]] + ([] if reference is None else [reference["auroc"]]))
     axes[0].set_ylim(_auroc_limits(values))  # before the names are placed: they are placed on this scale
     scores = list(dict.fromkeys(frame["score"])) if "score" in frame else ["ours"]
-    colours = dict(zip(scores, SERIES))
+    colours = series_colours(scores)
     for axis, (name, runs) in zip(axes, frame.groupby("dataset", sort=False)):
         axis.set_title(name)
         ends = {}

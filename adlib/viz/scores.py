@@ -21,10 +21,11 @@ from adlib.viz._parts import (
     book_figure,
     outer_labels,
     panels,
+    series_colours,
     short_number,
     show_picture,
 )
-from adlib.viz.style import ANOMALOUS, FAINT, INK, NORMAL, REFERENCE, RIGHT, SERIES, WRONG
+from adlib.viz.style import ANOMALOUS, FAINT, INK, NORMAL, REFERENCE, RIGHT, WRONG
 
 
 @book_figure
@@ -141,8 +142,8 @@ def roc_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
 
 
 def _colours(names: Iterable[str]) -> dict[str, str]:
-    series = iter(SERIES * 4)
-    return {name: REFERENCE if name.lower().startswith("pca") else next(series) for name in names}
+    references = {name: REFERENCE for name in names if name.lower().startswith("pca")}
+    return series_colours(name for name in names if name not in references) | references
 
 
 @book_figure

@@ -56,7 +56,7 @@ class BookWidget(anywidget.AnyWidget):
         self._figure = figure
 
     def figure(self) -> Figure:
-        """What the widget shows when it opens, as a plain figure."""
+        """What stands in for the widget on paper; see the function that made it."""
         return self._figure
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -150,7 +150,8 @@ def training_scrubber(
         kinds: N names, "good" for normal images.
 
     Returns:
-        The widget, open at the first checkpoint. All differences share one scale.
+        The widget, open at the first checkpoint. All differences share one scale. On paper the last checkpoint stands
+        in for it, on a scale of its own.
 
     Raises:
         TypeError: pixels are not uint8. ValueError: lengths or shapes differ, or there is no checkpoint.

@@ -155,17 +155,24 @@ def test_the_cache_key_changes_with_everything_that_can_move_a_number(workspace,
     keys.append(cache_key(notebook, {"seed": 0}, workspace))
     notebook.cells[2].source += "\n# changed"
     keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    hardware = environment.hardware()
+    monkeypatch.setattr(environment, "hardware", lambda: hardware | {"threads": hardware["threads"] + 1})
+    keys.append(cache_key(notebook, {"seed": 0}, workspace))
     assert len(set(keys)) == len(keys)
 
 
 def test_new_prose_is_taken_over_without_a_new_run(workspace):
+    notebook = notebook_of(workspace)
+    notebook.cells[-1].metadata["mystnb"] = {"image": {"alt": "words"}}
+    nbformat.write(notebook, workspace.chapter("01"))
     first = run_chapter("01", "smoke", {"seed": 2}, workspace=workspace)
     executed, _ = workspace.executed("01_tiny", "smoke")
     before = nbformat.read(executed, as_version=4)
-    notebook = notebook_of(workspace)
+    del notebook.cells[-1].metadata["mystnb"]
     notebook.cells[0].source = "# A tiny chapter, told better"
     notebook.cells.insert(1, new_markdown_cell("And at more length."))
     nbformat.write(notebook, workspace.chapter("01"))
+    assert "mystnb" in before.cells[-1].metadata
 
     second = run_chapter("01", "smoke", {"seed": 2}, workspace=workspace)
     after = nbformat.read(executed, as_version=4)
@@ -173,6 +180,7 @@ def test_new_prose_is_taken_over_without_a_new_run(workspace):
     for kind in ("outputs", "source", "execution_count"):
         code = [[c[kind] for c in each.cells if c.cell_type == "code"] for each in (before, after)]
         assert code[0] == code[1], kind
+    assert "mystnb" not in after.cells[-1].metadata
     assert second["id"] == first["id"], "it is the same run"
     assert [each["cell"] - 1 for each in second["cells"]] == [each["cell"] for each in first["cells"]]
     assert run_chapter("01", "smoke", {"seed": 2}, workspace=workspace) == second

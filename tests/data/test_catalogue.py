@@ -177,3 +177,14 @@ def test_a_file_without_its_arrays_is_named(data):
     np.savez(data / "fashion_mnist.npz", x_train=np.zeros((2, 8, 8), np.uint8))
     with pytest.raises(ValueError, match=r"lacks the arrays y_train, x_test, y_test; it holds x_train"):
         load("fashion_mnist/bag")
+
+
+def test_a_folder_that_a_failed_download_left_is_no_data_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "download_folder", lambda: tmp_path)
+    monkeypatch.delenv("ADLIB_DATA", raising=False)
+    raw = tmp_path / sources.TORCHVISION["mnist"] / "raw"
+    raw.mkdir(parents=True)
+    assert not sources.classes_available("mnist")
+    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (raw / f"{part}-ubyte").touch()
+    assert sources.classes_available("mnist")

@@ -49,6 +49,13 @@ def digits_folder(tmp_path, monkeypatch):
         cache.cache_clear()
 
 
+def arrays(normal=84, bad=40, **settings):
+    """A split of noise, half the anomalies of kind "a", half of kind "b"; each image is found by its pixels."""
+    pixels = np.random.default_rng(0).integers(0, 256, (normal + bad, 8, 8), dtype=np.uint8)
+    kinds = np.array(["good"] * normal + ["a", "b"] * (bad // 2))
+    return pixels, from_arrays(pixels, kinds != "good", kinds=kinds, **settings)
+
+
 # ---------------------------------------------------------------------- k-means sampling
 def test_clusters_are_found_and_seeded(blobs):
     found = kmeans_clusters(blobs, seed=0, clusters=3)
@@ -205,3 +212,30 @@ def test_photos_of_one_object_are_either_trained_on_or_kept_to_choose_settings_b
         assert seen[0]
         assert seen[1]
         assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
+
+
+def test_a_share_too_small_for_one_image_is_refused_and_one_image_will_do():
+    with pytest.raises(
+        ValueError, match=r"anomalies=0\.001 .* less than one .* smallest share that gives one is 0\.0"
+    ):
+        arrays(anomalies=0.001)
+    split = arrays(anomalies=0.02)[1]
+    assert (len(split.anomalies), len(split.validation_anomalies)) == (1, 0)
+
+
+def test_kinds_that_stay_unseen_take_nothing_from_the_pool():
+    split = arrays(anomalies=0.1, unseen=("b",))[1]
+    assert set(split.anomalies.kinds) | set(split.validation_anomalies.kinds) == {"a"}
+    assert len(split.anomalies) == round(0.1 * len(split.train))
+    assert split.test.open("this test").kinds.count("b") == 20
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_object_is_trained_on_and_chosen_by(seed):
+    groups = np.concatenate([np.arange(84), 84 + np.arange(40) // 2])
+    pixels, split = arrays(groups=groups, anomalies=0.3, contamination=0.05, seed=seed)
+    object_of = {image.tobytes(): group for image, group in zip(pixels, groups)}
+    sides = (split.train, split.anomalies), (split.validation_anomalies,)
+    trained, chosen_by = ({object_of[row] for part in side for row in rows(part.images)} for side in sides)
+    assert chosen_by
+    assert not trained & chosen_by
