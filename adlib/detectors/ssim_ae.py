@@ -29,7 +29,7 @@ class Config(base.Config):
 
     score: "DSSIM" or "L2", the mean over the image, or the "worst_patch" of the map. The map shows DSSIM, unless
         the score is "L2".
-    loss: "dssim", or "l2" for the paper's own comparison.
+    loss: "dssim"; "l2" for the paper's own comparison; "both", their sum, as in `cae`.
     code: length of the code.
     grey: compare grey values, as the paper does; False keeps the colours.
     weight_decay: of Adam, added to the gradient.
