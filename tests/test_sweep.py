@@ -82,8 +82,12 @@ def test_a_task_has_the_id_that_its_record_will_have(tmp_path):
         "chapter3_ablation",
         "chapter3_weights",
         "chapter3_surfaces",
+        "chapter4",
+        "chapter4_surfaces",
+        "chapter4_anogan",
         "chapter4_transforms",
         "chapter4_bottleneck",
+        "chapter5",
     ],
 )
 def test_the_finished_ledgers_hold_what_their_plans_ask_for(plan):
