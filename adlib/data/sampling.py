@@ -133,9 +133,8 @@ def _kmeans(pixels: np.ndarray, seed: int, clusters: int) -> np.ndarray:
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
 
-    features = (
-        pixels.astype(np.float64) / 255
-    )  # in float32 the rounding of a processor decides who joins whom
+    # In float32 the rounding of a processor would decide who joins whom.
+    features = pixels.astype(np.float64) / 255
     if (features == features[0]).all():
         return np.zeros(len(features), int)
     components = min(COMPONENTS, *features.shape, len(features) - 1)

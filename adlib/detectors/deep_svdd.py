@@ -191,9 +191,8 @@ class DeepSvdd(Detector):
     def _prepare(self, images: Tensor) -> Tensor:
         """Global contrast, then the training images' extremes mapped to 0 and 1."""
         sphere = self.networks["sphere"]
-        return (contrast_pixels(images).view_as(images) - sphere.low) / (sphere.high - sphere.low).clamp_min(
-            1e-6
-        )
+        contrast = contrast_pixels(images).view_as(images)
+        return (contrast - sphere.low) / (sphere.high - sphere.low).clamp_min(1e-6)
 
     def _distances(self, images: Tensor) -> Tensor:
         features = self.networks["encoder"](images)
