@@ -38,7 +38,7 @@ GITHUB_OUTPUT ?= /dev/stdout
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-book: ## execute the chapters (book profile) and build the pages into _build/html
+book: ## execute the chapters and build the pages into _build/html; numbers outside their bands are named, not an error
 	@$(run) adlib.cli site build
 
 test: lint ## style, spelling, and the whole test suite, with every chapter in the smoke profile

@@ -191,10 +191,13 @@ def run_sweep(
 
 @site.command("build")
 def site_build(profile: Profile = "book") -> None:
-    """Execute every chapter and build the pages into _build/html."""
+    """Execute every chapter and build the pages into _build/html.
+
+    Ends with 0 once the pages are built, also if a number has left its band: its page says so, and the last line.
+    """
     from .chapters.commands import build
 
-    _finish(build(profile))
+    build(profile)
 
 
 @site.command("pdf")

@@ -25,7 +25,7 @@ import nbformat
 import yaml
 
 from ..files import write_atomic
-from . import pages, watched
+from . import baselines, pages, watched
 from .run import ChapterError, Workspace, one_at_a_time
 from .scripts import fetch_scripts
 
@@ -103,8 +103,8 @@ def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
             raise ChapterError(
                 f"{record['chapter']} was executed again meanwhile; build the pages once more."
             )
-        links = pages.write_numbers(stage, record)
-        notebooks.append(staged_notebook(nbformat.read(source, as_version=4), record, links))
+        below_title = f"{pages.write_numbers(stage, record)}\n\n{numbers_outside(record, workspace)}"
+        notebooks.append(staged_notebook(nbformat.read(source, as_version=4), record, below_title))
         write_atomic(stage / "notebooks" / source.name, nbformat.writes(notebooks[-1]))
     fetch_scripts(stage / "book" / "_static" / "vendor")
     if (stage / "book" / "api.md").is_file():
@@ -123,14 +123,14 @@ def make_stage(records: list[Mapping[str, Any]], workspace: Workspace) -> Path:
 
 
 def staged_notebook(
-    notebook: nbformat.NotebookNode, record: Mapping[str, Any], links: str = ""
+    notebook: nbformat.NotebookNode, record: Mapping[str, Any], below_title: str = ""
 ) -> nbformat.NotebookNode:
     """An executed notebook as a page: where it was made, no injected cell, no progress bars, no machine's traces.
 
     Args:
         notebook: as executed.
         record: of its run.
-        links: a line of HTML that goes below the one saying when it was executed.
+        below_title: Markdown that goes below the line saying when it was executed.
 
     Raises:
         ChapterError: a code cell was not executed or failed, or the whole run took no time.
@@ -153,7 +153,7 @@ def staged_notebook(
             f"{record['chapter']} does not begin with its title; expected '# Title' in a text cell."
         )
     heading, _, text = title.source.partition("\n")
-    title.source = f"{heading}\n\n{last_verified(record)}\n{links}\n\n{text.lstrip()}"
+    title.source = f"{heading}\n\n{last_verified(record)}\n{below_title}\n\n{text.lstrip()}"
     return page
 
 
@@ -204,6 +204,26 @@ def last_verified(record: Mapping[str, Any]) -> str:
         f"{minutes:.1f} minutes" if minutes >= 0.95 else f"{record['seconds']:.0f} seconds",
     ]
     return f'<p class="last-verified">{" · ".join(parts)}</p>'
+
+
+def numbers_outside(record: Mapping[str, Any], workspace: Workspace) -> str:
+    """A warning in Markdown that names each number of a run outside its band; empty where there is none."""
+    outside = [each for each in baselines.check(workspace.root, record) if each.low is not None]
+    if not outside:
+        return ""
+    head = "A number on this page is" if len(outside) == 1 else f"{len(outside)} numbers on this page are"
+    lines = [f"- `{each.metric}`: {str(each).removeprefix(f'{each.metric}: ')}" for each in outside]
+    if (workspace.root / "book" / "watched_numbers.md").is_file():
+        lines += ["", "[Watched numbers](../book/watched_numbers.md) shows the bands and the runs before."]
+    return "\n".join(
+        [
+            ":::{warning}",
+            f"{head} not what earlier runs gave; sentences that quote it may not hold.",
+            "",
+            *lines,
+            ":::",
+        ]
+    )
 
 
 def repository_setting(root: Path) -> dict[str, str]:

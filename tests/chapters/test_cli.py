@@ -9,7 +9,7 @@ import pytest
 from tiny_checkout import CELLS, make_workspace, write_notebook
 
 from adlib import cli
-from adlib.chapters import commands, run
+from adlib.chapters import commands, run, site
 
 
 @pytest.fixture
@@ -67,6 +67,21 @@ def test_the_life_of_a_baseline(adlib, no_kernel):
     assert code == 1
     for part in ("auroc: 0.7", "[0.89, 0.91]", "01_tiny.json"):
         assert part in err
+
+
+def test_the_book_is_built_whatever_its_numbers_and_the_last_lines_name_them(adlib, no_kernel, monkeypatch):
+    monkeypatch.setattr(site, "build_site", lambda records, name, workspace: workspace.build / name)
+    assert adlib("baselines", "update", "01", "--profile", "book", "--reason", "first")[0] == 0
+    code, _, err = adlib("site", "build")
+    assert (code, "differ" in err) == (0, False)
+
+    no_kernel["auroc"] = 0.565
+    code, _, err = adlib("site", "build")
+    told = [line for line in err.splitlines() if "auroc" in line]
+    assert (code, len(told)) == (0, 1)
+    assert "1 number differs from the baselines" in told[0]
+    assert "auroc: 0.565 is outside [0.89, 0.91]" in told[0]
+    assert adlib("chapters", "run", "01", "--profile", "book")[0] == 1
 
 
 @pytest.mark.parametrize(

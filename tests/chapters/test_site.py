@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
@@ -29,6 +30,7 @@ from adlib.chapters.site import (
     staged_notebook,
     with_repository,
 )
+from adlib.files import write_atomic
 
 # One worker builds the pages, once.
 
@@ -48,6 +50,8 @@ RECORD = {
 def built(tmp_path_factory):
     """A finished site, made the way `make book` makes it, from a run with one parameter changed."""
     workspace = make_workspace(tmp_path_factory.mktemp("checkout"))
+    held = {"score/D1": {"value": 0.5, "tolerance": 0.1, "source": "a run", "reason": "a test"}}
+    write_atomic(workspace.root / "baselines" / "01_tiny.book.json", json.dumps(held))
     record = run_chapter("01", "book", {"seed": 1}, workspace=workspace)
     return workspace, record, build_site([record], workspace=workspace)
 
@@ -62,6 +66,14 @@ def test_the_page_shows_what_was_executed(page):
     assert "The score is <strong" in page or "1.500" in page
     assert 'alt="A line that rises from one to two."' in page
     assert "application/vnd.jupyter.widget-view+json" in page
+
+
+def test_a_page_with_a_number_outside_its_band_says_so_at_the_top(page):
+    article = page[page.index("<article") :]
+    warning = article[article.index("admonition warning") :]
+    assert "score/D1" in warning
+    assert "1.5 is outside [0.4, 0.6]" in warning
+    assert article.index("admonition warning") < article.index("Maths")
 
 
 def test_the_injected_parameters_are_not_shown(page):
