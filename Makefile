@@ -39,7 +39,7 @@ help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 book: ## execute the chapters and build the pages into _build/html; numbers outside their bands are named, not an error
-	@$(run) adlib.cli site build
+	@$(run) adlib_book.cli site build
 
 test: lint ## style, spelling, and the whole test suite, with every chapter in the smoke profile
 	@export OMP_NUM_THREADS=1; $(run) pytest -n $(WORKERS) --dist loadscope
@@ -54,16 +54,16 @@ bench: ## speed of what the chapters run, written to _build/benchmarks
 	@$(run) pytest benchmarks -q
 
 serve: book ## build, then show the pages on http://127.0.0.1:8000
-	@$(run) adlib.cli site serve --port $(PORT)
+	@$(run) adlib_book.cli site serve --port $(PORT)
 
 smoke: ## execute the chapters in the smoke profile, seconds each, and build the pages into _build/html-smoke
-	@$(run) adlib.cli site build --profile smoke
+	@$(run) adlib_book.cli site build --profile smoke
 
 nightly: ## execute every chapter afresh (book profile), hold it against baselines/ and its history, report
-	@$(run) adlib.cli nightly --tier $(TIER) $(CHAPTERS)
+	@$(run) adlib_book.cli nightly --tier $(TIER) $(CHAPTERS)
 
 keephistory: ## copy this machine's nights into history/, to be committed
-	@$(run) adlib.cli history keep
+	@$(run) adlib_book.cli history keep
 
 colab: ## run every notebook alone, as Colab would: its packages there, ours installed by the first cell
 	@export ADLIB_COLAB=all; $(run) pytest tests/colab -q
@@ -73,22 +73,22 @@ links: ## ask every link of the pages that were built last
 		build _build/stage --builder linkcheck --path-output _build/links
 
 datacheck: ## fetch every downloadable data set anew and hold all against their checksums
-	@$(run) adlib.cli data check
+	@$(run) adlib_book.cli data check
 
 workflows: ## check .github/workflows with actionlint
-	@$(run) tools.workflows
+	@$(run) adlib_book.nightly.workflows
 
 matrix: ## the chapters of a night as JSON, for GitHub's matrix
-	@$(run) adlib.cli chapters list --tier $(TIER) --json | sed 's/^/chapters=/' >> $(GITHUB_OUTPUT)
+	@$(run) adlib_book.cli chapters list --tier $(TIER) --json | sed 's/^/chapters=/' >> $(GITHUB_OUTPUT)
 
 fetchhistory: ## the history from its branch into _build/history
-	@$(run) tools.data_branch fetch
+	@$(run) adlib_book.nightly.history_branch fetch
 
 publishhistory: ## this night's lines onto the history's branch
-	@$(run) tools.data_branch publish
+	@$(run) adlib_book.nightly.history_branch publish
 
 issues: ## open an issue for each failing chapter, close it when it heals
-	@$(run) tools.issues
+	@$(run) adlib_book.nightly.issues
 
 wheel: ## the package as a wheel, into _build/dist
 	@$(run) hatchling build -t wheel -d _build/dist

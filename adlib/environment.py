@@ -36,28 +36,64 @@ def project_root() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "notebooks").is_dir() else None
 
 
+# What can move a number: a record's source hash covers these. A test holds both lists to what there is.
+COMPUTING = (
+    *(
+        "__init__.py",
+        "data",
+        "detectors",
+        "devices.py",
+        "environment.py",
+        "errors.py",
+        "experiment.py",
+        "files.py",
+    ),
+    *("losses.py", "metrics.py", "models", "scores.py", "training.py", "transforms.py"),
+)
+DRAWING = ("viz",)  # draws what was computed: a page depends on it, a record does not
+HASH_SCHEME = 2  # 1: every source file of a package that still held the book's machinery
+
+
 def source_hash() -> str:
-    """First 12 hex digits of the SHA-256 of every source file of the package, path and content.
+    """First 12 hex digits of the SHA-256 of the source files that can move a number, path and content.
 
-    The widgets' scripts and styles count: an executed chapter carries a copy of them. Read once in a process, which
-    goes on with the code that it has imported; see `look_again`.
+    Read once in a process, which goes on with the code that it has imported; see `clear_cached_sources`.
     """
-    return _source_hash()
+    package = Path(__file__).resolve().parent
+    return hash_of(package, COMPUTING)
 
 
-def look_again() -> None:
-    """Forget hash and commit of the sources: for a process that is about to start another one from them."""
-    _source_hash.cache_clear()
-    _git_commit.cache_clear()
+def hash_of(package: Path, rooms: tuple[str, ...]) -> str:
+    """First 12 hex digits of the SHA-256 of source files, path and content; read once in a process.
+
+    Args:
+        package: folder of an import package.
+        rooms: files in it, and folders whose sources, scripts, styles and tables count.
+
+    Raises:
+        FileNotFoundError: there is no such room.
+    """
+    return _hash_of(package, rooms)
 
 
 @functools.cache
-def _source_hash() -> str:
-    package = Path(__file__).resolve().parent
+def _hash_of(package: Path, rooms: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for path in package.rglob("*") if path.suffix in {".py", ".js", ".css"}):
-        digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for room in rooms:
+        place = package / room
+        if not place.exists():
+            raise FileNotFoundError(f"{package} has no {room}; a list of what numbers depend on names it.")
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.suffix in {".py", ".js", ".css", ".csv"}:
+                name = path.relative_to(package).as_posix()
+                digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+def clear_cached_sources() -> None:
+    """Clear the cached hashes and commit: for a process that is about to start another one from the sources."""
+    _hash_of.cache_clear()
+    _git_commit.cache_clear()
 
 
 def git_commit() -> str:
@@ -75,7 +111,7 @@ def _git_commit() -> str:
             subprocess.run, cwd=root, capture_output=True, text=True, check=True, timeout=20
         )
         commit = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
-        dirty = run(["git", "status", "--porcelain", "--", "adlib", "notebooks"]).stdout.strip()
+        dirty = run(["git", "status", "--porcelain", "--", "adlib", "adlib_book", "notebooks"]).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return commit + ("+dirty" if dirty else "")

@@ -19,6 +19,8 @@ its other maps.
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -33,8 +35,7 @@ from adlib import metrics
 from adlib.data import Split, Truth
 from adlib.detectors import Detector
 from adlib.detectors.base import Examination
-from adlib.environment import git_commit, hardware, source_hash, versions
-from adlib.results import record_id
+from adlib.environment import HASH_SCHEME, git_commit, hardware, source_hash, versions
 
 RELEASED_THRESHOLD = 0.2  # of min-max scaled scores, fixed in the released GANomaly code
 
@@ -51,7 +52,7 @@ def run_experiment(
         notes: further fields of the record that identify the run (e.g. profile="book").
 
     Returns:
-        The record: a dict that `adlib.results.append` writes. Its "metrics" are named as above; a metric that
+        The record: a dict that the ledger takes. Its "metrics" are named as above; a metric that
         does not apply (no masks, no BatchNorm) is absent. Its "checkpoints" carry the test AUROC of every score
         through training: to look back at, nothing is chosen by it.
     """
@@ -99,12 +100,18 @@ def run_experiment(
         "compiled": history.compiled,
         "data_fingerprint": split.fingerprint,
         "adlib": source_hash(),
+        "hash_scheme": HASH_SCHEME,
         "commit": git_commit(),
         "device": str(detector.device),
         "hardware": hardware(),
         "versions": versions(),
         "started_at": started,
     }
+
+
+def record_id(told: dict[str, Any]) -> str:
+    """Twelve hex digits that are equal for equal tasks: detector, data, settings, seed, protocol."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def identify(detector: Detector, split: Split, **notes: Any) -> dict[str, Any]:
@@ -249,7 +256,7 @@ def leak_gains(table: pd.DataFrame, score: str = "D1") -> pd.DataFrame:
     """What each published habit adds to the leak-free number of the same run.
 
     Args:
-        table: GANomaly runs, from `adlib.results.load`.
+        table: GANomaly runs, from `adlib_book.ledger.results.load`.
         score: which residual distance.
 
     Returns:

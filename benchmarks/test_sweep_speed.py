@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adlib import cluster
 from adlib.environment import hardware
 from adlib.files import write_atomic
-from adlib.results import Ledger
+from adlib_book.ledger import cluster
+from adlib_book.ledger.results import Ledger
 
 REPORT = Path(__file__).resolve().parent.parent / "_build" / "benchmarks" / "sweep.json"
 TINY = 10_000

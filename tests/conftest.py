@@ -19,10 +19,10 @@ from adlib.files import locked
 
 # Tests that execute chapters, or want the pages made from them, share one worker: chapters run one at a time anyway.
 TOGETHER = {
-    "tests/chapters/test_chapters_smoke.py": "chapters",
+    "tests/notebooks/test_chapters_smoke.py": "chapters",
     "tests/browser/": "chapters",
     "tests/colab/": "chapters",
-    "tests/chapters/test_site.py": "site",
+    "tests/site/test_build.py": "site",
 }
 
 
@@ -52,8 +52,9 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def smoke_site() -> Path:
     """Every chapter executed in the smoke profile, and the pages built from it."""
-    from adlib.chapters.run import Workspace, run_chapter
-    from adlib.chapters.site import build_site
+    from adlib_book.runner.run import run_chapter
+    from adlib_book.runner.workspace import Workspace
+    from adlib_book.site.build import build_site
 
     workspace = Workspace(Path(__file__).resolve().parents[1])
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
@@ -71,6 +72,14 @@ def site(request) -> Path:
     """The pages that are tested in the browser."""
     named = request.config.getoption("--site")
     return Path(named).resolve() if named else request.getfixturevalue("smoke_site")
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """A checkout in miniature."""
+    from tiny_checkout import make_workspace
+
+    return make_workspace(tmp_path)
 
 
 @pytest.fixture(scope="session")

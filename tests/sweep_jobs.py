@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from adlib import cluster
+from adlib_book.ledger import cluster
 
 
 def note(key: str, folder: str, seconds: float = 0.0) -> dict:

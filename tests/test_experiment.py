@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 
-from adlib import metrics, results
+from adlib import metrics
 from adlib.data import load
 from adlib.detectors import make_detector
 from adlib.experiment import committee_score, run_experiment
-from adlib.plans import PLANS, Task, grid
-from adlib.sweep import run_plan, sweep
+from adlib_book.ledger import results
+from adlib_book.ledger.plans import PLANS, Task, grid
+from adlib_book.ledger.sweep import run_plan, sweep
 
 QUICK = {"steps": 4, "checkpoints": 2}
 
@@ -101,20 +102,20 @@ def test_plans_are_named_and_shards_share_them_out(monkeypatch, tmp_path):
     tasks = list(grid(detector=["pca"], dataset=["texture/wood"], size=[32], seed=[0, 1, 2]))
     monkeypatch.setitem(PLANS, "tiny", lambda: tasks)
     monkeypatch.setattr(results, "ledger_folder", lambda: tmp_path)
-    monkeypatch.setattr("adlib.sweep.git_commit", lambda: "0123456789ab+dirty")
+    monkeypatch.setattr("adlib_book.ledger.sweep.git_commit", lambda: "0123456789ab+dirty")
     with pytest.raises(ValueError, match="not committed"):
         run_plan("tiny")
-    monkeypatch.setattr("adlib.sweep.git_commit", lambda: "0123456789ab")
+    monkeypatch.setattr("adlib_book.ledger.sweep.git_commit", lambda: "0123456789ab")
     assert run_plan("tiny", "0/2") == 2
     assert run_plan("tiny", "1/2") == 1
     assert sorted(results.load("tiny")["seed"]) == [0, 1, 2]
-    monkeypatch.setattr("adlib.sweep.project_root", lambda: None)
+    monkeypatch.setattr("adlib_book.ledger.sweep.project_root", lambda: None)
     with pytest.raises(ValueError, match="results/ of a checkout"):
         run_plan("tiny")
     with pytest.raises(ValueError, match="Did you mean 'tiny'"):
         run_plan("tinny")
     monkeypatch.undo()
     monkeypatch.setitem(PLANS, "tiny", lambda: tasks)
-    monkeypatch.setattr("adlib.sweep.git_commit", lambda: "0123456789ab")
+    monkeypatch.setattr("adlib_book.ledger.sweep.git_commit", lambda: "0123456789ab")
     with pytest.raises(ValueError, match="shard is '2/2'"):
         run_plan("tiny", "2/2")

@@ -10,7 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from adlib import files, results
+from adlib import files
+from adlib_book.ledger import results
 
 
 @pytest.fixture

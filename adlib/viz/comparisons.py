@@ -262,8 +262,8 @@ def rank_figure(ranks: pd.DataFrame, critical: float) -> Figure:
     """Ranks over data sets: a faint dot per set, a disc for the mean, and the reach of the critical difference.
 
     Args:
-        ranks: one row per data set, one column per detector, 1 = best, from `adlib.ranking.ranks`.
-        critical: mean ranks that differ by no more cannot be told apart: `adlib.ranking.critical_difference`.
+        ranks: one row per data set, one column per detector, 1 = best, from ranking.ranks of the ledger.
+        critical: mean ranks that differ by no more cannot be told apart: ranking.critical_difference.
 
     Returns:
         The figure, the best mean rank on top; who is within the critical difference of it stands on blue ground.
@@ -274,7 +274,7 @@ def rank_figure(ranks: pd.DataFrame, critical: float) -> Figure:
     if ranks.empty or not critical > 0:
         raise ValueError(
             f"{len(ranks)} data sets and a critical difference of {critical}; expected at least one set and a "
-            "positive number: adlib.ranking makes both."
+            "positive number: adlib_book.ledger.ranking makes both."
         )
     mean = ranks.mean().sort_values(kind="stable")
     figure, axis = plt.subplots(figsize=(8.0, 1.2 + 0.33 * len(mean) + STAMP_HEIGHT), layout="constrained")

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from adlib.chapters.site import page_names
+from adlib_book.site.build import page_names
 
 ROOT = Path(__file__).resolve().parents[2]
 # The site is built from the chapters; one worker does both.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from adlib.cli import app
 from adlib.data import checks
+from adlib_book.cli import app
 
 
 def test_the_packaged_sets_are_the_ones_we_know():

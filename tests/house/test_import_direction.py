@@ -1,40 +1,58 @@
-"""Imports inside the package run downward only, and in no circles."""
+"""Imports run downward only, in no circles, never from `adlib` to `adlib_book`; lists of sources are complete."""
 
 from __future__ import annotations
 
 import ast
+import json
+import sys
 from pathlib import Path
 
 import pytest
 
 import adlib
+import adlib_book
+from adlib import environment
+from adlib_book.runner import inputs
 
-PACKAGE = Path(adlib.__file__).parent
+ROOT = Path(adlib.__file__).parent.parent
+PACKAGES = [Path(package.__file__).parent for package in (adlib, adlib_book)]
 ROOMS = [
-    ("errors", "files", "environment", "devices"),
-    ("losses", "scores", "metrics", "ranking", "transforms"),
-    ("models",),
-    ("data",),
-    ("training",),
-    ("detectors",),
-    ("results", "viz", "cost", "experiment", "published", "weight_search"),
-    ("sweep", "plans", "cluster"),
-    ("chapters",),
-    ("cli",),
+    ("adlib.errors", "adlib.files", "adlib.environment", "adlib.devices"),
+    ("adlib.losses", "adlib.scores", "adlib.metrics", "adlib.transforms"),
+    ("adlib.models",),
+    ("adlib.data",),
+    ("adlib.training",),
+    ("adlib.detectors",),
+    ("adlib.viz", "adlib.experiment"),
+    ("adlib_book.reading", "adlib_book.published"),
+    ("adlib_book.ledger",),
+    ("adlib_book.runner",),
+    ("adlib_book.nightly",),
+    ("adlib_book.site",),
+    ("adlib_book.cli",),
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Downward, and yet not allowed: a data set that knows a network would be made for it.
-STRANGERS = {("data", "models"), ("models", "losses"), ("models", "scores"), ("models", "metrics")}
+STRANGERS = {
+    ("adlib.data", "adlib.models"),
+    ("adlib.models", "adlib.losses"),
+    ("adlib.models", "adlib.scores"),
+    ("adlib.models", "adlib.metrics"),
+}
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+FILES = sorted(
+    path for package in PACKAGES for path in package.rglob("*.py") if path != package / "__init__.py"
+)
 
 
 def module_name(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): path for path in FILES} | {"adlib": PACKAGE / "__init__.py"}
+MODULES = {module_name(path): path for path in FILES} | {
+    package.name: package / "__init__.py" for package in PACKAGES
+}
 
 
 def imports(path: Path, source: str | None = None) -> set[str]:
@@ -55,17 +73,18 @@ def imports(path: Path, source: str | None = None) -> set[str]:
             for alias in node.names:
                 inner = f"{stem}.{alias.name}"
                 found.add(inner if inner in MODULES else stem)
-    return {name for name in found if name == "adlib" or name.startswith("adlib.")}
+    return {name for name in found if name.split(".")[0] in ("adlib", "adlib_book")}
 
 
 def room(name: str) -> str:
-    return name.split(".")[1] if "." in name else name
+    """The room of a module: its package and what lies directly below it."""
+    return ".".join(name.split(".")[:2])
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_a_room_imports_only_rooms_below_it(path):
     here = room(module_name(path))
-    assert here in LEVEL, f"adlib/{here} has no level; give it one in ROOMS and in the design"
+    assert here in LEVEL, f"{here} has no level; give it one in ROOMS and in the design"
     for name in imports(path):
         there = room(name)
         assert there in LEVEL, f"{path} imports {name}: take names from the module that defines them"
@@ -92,7 +111,76 @@ def test_no_import_goes_in_a_circle():
 
 
 def test_the_finder_of_imports_sees_every_form():
-    source = "import adlib.cli\nfrom ..chapters import run\nfrom .batches import Batches\n"
+    source = "import adlib_book.cli\nfrom ..viz import style\nfrom .batches import Batches\n"
     source += "def later():\n    from adlib.metrics import aupro\n"
-    found = imports(PACKAGE / "data" / "splits.py", source)
-    assert found == {"adlib.cli", "adlib.chapters.run", "adlib.data.batches", "adlib.metrics"}
+    found = imports(ROOT / "adlib" / "data" / "splits.py", source)
+    assert found == {"adlib_book.cli", "adlib.viz.style", "adlib.data.batches", "adlib.metrics"}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.is_relative_to(PACKAGES[0])], ids=module_name
+)
+def test_adlib_never_imports_the_machinery_beside_it(path):
+    assert not [name for name in imports(path) if name.startswith("adlib_book")]
+
+
+def test_tools_need_the_standard_library_only():
+    for path in (ROOT / "tools").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for name in names:
+                first = name.split(".")[0]
+                assert first in sys.stdlib_module_names, f"{path.name} imports {name}"
+
+
+def test_every_room_of_the_package_is_either_computing_or_drawing():
+    there = {
+        path.name
+        for path in PACKAGES[0].iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert set(environment.COMPUTING) | set(environment.DRAWING) == there
+    assert not set(environment.COMPUTING) & set(environment.DRAWING)
+
+
+def test_what_computes_imports_nothing_of_what_draws():
+    for path in FILES:
+        if room(module_name(path)).removeprefix("adlib.") in environment.DRAWING:
+            continue
+        if path.is_relative_to(PACKAGES[0]):
+            assert not [name for name in imports(path) if room(name) == "adlib.viz"], path
+
+
+def reached_from_notebooks() -> set[Path]:
+    """Files of adlib_book that chapters import, and what those import in turn."""
+    waiting = set()
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(notebook.read_text())["cells"]
+        lines = [
+            line
+            for cell in cells
+            if cell["cell_type"] == "code"
+            for line in "".join(cell["source"]).split("\n")
+        ]
+        source = "\n".join(
+            line.strip() for line in lines if line.strip().startswith(("from adlib", "import adlib"))
+        )
+        waiting |= imports(ROOT / "adlib" / "errors.py", source)
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name.startswith("adlib_book") and name not in reached:
+            reached.add(name)
+            parts = name.split(".")
+            waiting |= imports(MODULES[name]) | {".".join(parts[:end]) for end in range(1, len(parts))}
+    return {MODULES[name] for name in reached}
+
+
+def test_what_chapters_read_is_listed_and_nothing_else():
+    listed = {PACKAGES[1] / part for part in inputs.READ_BY_CHAPTERS}
+    reached = reached_from_notebooks()
+    assert all(path in listed or path.parent in listed for path in reached), sorted(reached)
+    assert all(any(path == part or path.parent == part for path in reached) for part in listed), sorted(
+        listed
+    )

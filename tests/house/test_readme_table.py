@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adlib import results
+from adlib_book.ledger import results
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -24,12 +24,12 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
 
 def test_it_holds_the_package_and_the_ledger(wheel):
     names = set(wheel.namelist())
-    assert {"adlib/__init__.py", "adlib/cli.py"} <= names
-    assert {f"adlib/_results/{path.name}" for path in (ROOT / "results").glob("*.jsonl")} <= names
+    assert {"adlib/__init__.py", "adlib_book/cli.py"} <= names
+    assert {f"adlib_book/_results/{path.name}" for path in (ROOT / "results").glob("*.jsonl")} <= names
 
 
 def test_it_holds_nothing_else(wheel):
-    allowed = ("adlib/", "adlib_book-")
+    allowed = ("adlib/", "adlib_book/", "adlib_book-")
     assert all(name.startswith(allowed) and "__pycache__" not in name for name in wheel.namelist())
 
 

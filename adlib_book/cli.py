@@ -1,0 +1,274 @@
+"""The command line: `adlib ...`. No logic of its own; each command calls one function of the package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+data = typer.Typer(help="Data sets.", no_args_is_help=True)
+chapters = typer.Typer(help="The executable chapters.", no_args_is_help=True)
+baselines = typer.Typer(help="The numbers that runs are held against.", no_args_is_help=True)
+history = typer.Typer(help="What the chapters' numbers were, night after night.", no_args_is_help=True)
+site = typer.Typer(help="The pages of the book.", no_args_is_help=True)
+for name, group in {
+    "data": data,
+    "chapters": chapters,
+    "baselines": baselines,
+    "history": history,
+    "site": site,
+}.items():
+    app.add_typer(group, name=name)
+
+Profile = Annotated[str, typer.Option(help="smoke, book or paper")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", "-p", help="name=value, as often as needed")
+]
+
+
+@data.command("list")
+def data_list() -> None:
+    """Every data set: name, size, licence, whether it is here and how to get it."""
+    from adlib.data import catalogue
+
+    remedies: dict[str, list[str]] = {}
+    for entry in catalogue():
+        here = entry.available()
+        typer.echo(f"{'+' if here else '-'} {entry.name}: {entry.title}")
+        typer.echo(f"    {entry.count}; {entry.image_size}; licence: {entry.licence}")
+        if not here:
+            remedies.setdefault(entry.how_to_get, []).append(entry.name)
+    typer.echo("\n+ can be loaded now, - is not here yet. How to get it:")
+    for remedy, names in remedies.items():
+        typer.echo(f"\n  {', '.join(names)}\n    {remedy}")
+
+
+@data.command("check")
+def data_check(
+    download: Annotated[bool, typer.Option(help="also fetch what is downloaded, some 250 MB")] = True,
+) -> None:
+    """Are the sets still where they were, and still the same? Exit code 1 if one is not."""
+    from adlib.data.checks import check_sources
+
+    fine = True
+    for finding in check_sources(download):
+        typer.echo(f"{'+' if finding.fine else '-'} {finding.name}: {finding.words}")
+        fine &= finding.fine
+    _end(0 if fine else 1)
+
+
+@chapters.command("list")
+def chapters_list(
+    tier: Annotated[
+        str, typer.Option(help="nightly, weekly (with the nightly ones) or manual (all)")
+    ] = "manual",
+    as_json: Annotated[bool, typer.Option("--json", help="as one line of JSON")] = False,
+) -> None:
+    """The chapters, in reading order."""
+    from adlib_book.nightly.night import chapters_of
+    from adlib_book.runner.workspace import Workspace
+
+    names = chapters_of(Workspace.here(), tier)
+    typer.echo(json.dumps(names) if as_json else "\n".join(names))
+
+
+@chapters.command("run")
+def chapters_run(
+    name: Annotated[str | None, typer.Argument(help="chapter, e.g. 01; see `adlib chapters list`")] = None,
+    profile: Profile = "smoke",
+    parameter: Parameters = None,
+    all_: Annotated[bool, typer.Option("--all", help="every chapter")] = False,
+    force: Annotated[bool, typer.Option(help="execute even if nothing has changed")] = False,
+) -> None:
+    """Execute a chapter and hold its numbers against their baselines."""
+    from adlib_book.nightly.check import run_and_check
+
+    _finish(run_and_check(_chapters(name, all_), profile, _parameters(parameter), force=force))
+
+
+@baselines.command("check")
+def baselines_check(
+    name: Annotated[str | None, typer.Argument(help="chapter")] = None,
+    profile: Profile = "book",
+    all_: Annotated[bool, typer.Option("--all", help="every chapter")] = False,
+) -> None:
+    """Hold the last run of a chapter against its baselines (the chapter is executed if it has changed)."""
+    from adlib_book.nightly.check import run_and_check
+
+    _finish(run_and_check(_chapters(name, all_), profile, {}))
+
+
+@baselines.command("update")
+def baselines_update(
+    name: Annotated[str, typer.Argument(help="chapter")],
+    reason: Annotated[str, typer.Option(help="why the numbers are right now; kept in the file")],
+    profile: Profile = "book",
+    inside: Annotated[
+        bool, typer.Option("--inside", help="also numbers that moved inside their bands")
+    ] = False,
+) -> None:
+    """Write the numbers of the chapter's run as its baselines, showing old, new, reason and record."""
+    from adlib_book.nightly.check import update_baselines
+
+    for line in update_baselines(name, profile, reason, inside=inside):
+        typer.echo(line)
+
+
+@baselines.command("bands")
+def baselines_bands(
+    name: Annotated[str, typer.Argument(help="chapter")],
+    reason: Annotated[str, typer.Option(help="why the bands change; kept in the file")],
+    seed: Annotated[list[int], typer.Option("--seed", help="three or more: --seed 1 --seed 2 --seed 3")],
+    profile: Profile = "book",
+) -> None:
+    """Make the chapter's bands as wide as its runs with these seeds scatter."""
+    from adlib_book.nightly.check import update_bands
+
+    for line in update_bands(name, profile, seed, reason):
+        typer.echo(line)
+
+
+@app.command("nightly")
+def run_nightly(
+    names: Annotated[list[str] | None, typer.Argument(help="chapters; by default those of the tier")] = None,
+    tier: Annotated[
+        str, typer.Option(help="nightly, weekly (with the nightly ones) or manual (all)")
+    ] = "nightly",
+    profile: Profile = "book",
+    fresh: Annotated[bool, typer.Option("--fresh", help="do not go on with an interrupted night")] = False,
+) -> None:
+    """Execute chapters afresh, hold them against baselines and history, write a report and append to the history.
+
+    Ends with 0 if all is well; with 1 if a number has left its band, drifts, has no band or is no longer reported,
+    or if a package is not the one in requirements.lock; with 3 if a chapter failed, 4 if the machine did; with 2 if
+    it could not begin. A night that was interrupted goes on.
+    """
+    from adlib.errors import ChapterError
+    from adlib_book.nightly.night import nightly
+
+    try:
+        night = nightly(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo)
+    except (ChapterError, ValueError, OSError) as error:
+        typer.echo(f"adlib: {error}", err=True)
+        _end(4 if isinstance(error, OSError) else 2)  # a full disk is the machine's fault
+    else:
+        _end(night.exit_code)
+
+
+@history.command("keep")
+def history_keep(
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="history files; by default this machine's")
+    ] = None,
+    profile: Profile = "book",
+) -> None:
+    """Copy nights into history/ of the checkout, to be committed."""
+    from adlib_book.nightly.history import keep
+    from adlib_book.runner.workspace import Workspace
+
+    typer.echo(f"{keep(Workspace.here(), profile, sources or ())} runs added to history/{profile}.jsonl")
+
+
+@app.command("sweep")
+def run_sweep(
+    plan: Annotated[str, typer.Argument(help="a plan of adlib_book.ledger.plans.PLANS, e.g. chapter1")],
+    shard: Annotated[str, typer.Option(help="k/n: every n-th run beginning with number k, k from 0")] = "0/1",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    scheduler: Annotated[
+        str | None, typer.Option(help="a Dask scheduler's address, e.g. tcp://host:8786")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="processes to start on this machine; 0 needs no Dask")] = 0,
+) -> None:
+    """Run the experiments behind a chapter's tables that the ledger does not hold yet."""
+    from adlib_book.ledger.sweep import run_plan
+
+    added = run_plan(plan, shard, device, scheduler=scheduler, workers=workers)
+    typer.echo(f"{added} runs added to the ledger")
+
+
+@site.command("build")
+def site_build(profile: Profile = "book") -> None:
+    """Execute every chapter and build the pages into _build/html.
+
+    Ends with 0 once the pages are built, also if a number has left its band: its page says so, and the last line.
+    """
+    from adlib_book.site.build import build_book
+
+    build_book(profile)
+
+
+@site.command("pdf")
+def site_pdf(profile: Profile = "book") -> None:
+    """Print the built pages as one PDF, _build/html.pdf."""
+    from adlib_book.site.browser import print_book
+
+    typer.echo(print_book("html" if profile == "book" else f"html-{profile}"))
+
+
+@site.command("serve")
+def site_serve(port: int = 8000) -> None:
+    """Show the built pages on this machine only."""
+    from adlib_book.site.serve import serve
+
+    serve(port)
+
+
+def _chapters(name: str | None, every: bool) -> list[str]:
+    from adlib_book.runner.workspace import Workspace
+
+    if every == (name is not None):
+        raise typer.BadParameter("name one chapter, or give --all")
+    return list(Workspace.here().chapters()) if every else [str(name)]
+
+
+def _parameters(pairs: list[str] | None) -> dict[str, Any]:
+    """Parameters given as name=value; a value that is JSON is read as such, anything else is text."""
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, separator, text = pair.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"{pair!r} is not of the form name=value")
+        try:
+            found[key] = json.loads(text)
+        except json.JSONDecodeError:
+            found[key] = text
+    return found
+
+
+def _finish(deviations: list[Any]) -> None:
+    """Exit with 1 if any number has left its band."""
+    _end(1 if deviations else 0)
+
+
+def _end(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line; errors that a user can mend are printed without a traceback.
+
+    Raises:
+        SystemExit: always, with 0 if all went well.
+    """
+    from adlib.errors import ChapterError, SweepError
+
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        typer.echo(
+            f"adlib: this command needs the package {error.name}, which is not installed here. In a checkout, "
+            "pip install '.[book]' brings what chapters and pages need, '.[sweep]' what many machines need.",
+            err=True,
+        )
+        raise SystemExit(1) from error
+    except (ChapterError, SweepError, ValueError, OSError) as error:
+        typer.echo(f"adlib: {error}", err=True)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

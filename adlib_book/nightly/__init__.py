@@ -1,0 +1,1 @@
+"""Nights: every chapter executed afresh, held against baselines and history, and reported."""

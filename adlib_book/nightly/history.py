@@ -1,0 +1,226 @@
+"""The history of the chapters' numbers: one line per chapter and night, never rewritten, and what it shows.
+
+Lines lie in `_build/history/<profile>.jsonl`, where this machine's nights go, and in `history/<profile>.jsonl` of the
+checkout, which holds nights that were kept. Both are read; a night that stands in both counts once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adlib_book.ledger import results
+from adlib_book.nightly.bands import band, baseline_path, load
+
+if TYPE_CHECKING:
+    from adlib_book.runner.workspace import Workspace
+
+WINDOW = 30  # nights over which a drift is looked for
+FEWEST = 8  # of them, before anything is said
+_CHANCE = 0.001  # how often a number that only jitters may be taken for one that drifts
+_SHARE = 0.25  # of half the band: a smaller movement is of no interest
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A number that has moved inside its band, one way, over the last nights.
+
+    Args:
+        chapter, metric: which number.
+        first, last: medians of the first and of the last quarter of those nights.
+        nights: how many were looked at.
+        low, high: the band.
+    """
+
+    chapter: str
+    metric: str
+    first: float
+    last: float
+    nights: int
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.metric}: moved from {self.first:.6g} to {self.last:.6g} over {self.nights} nights, inside its "
+            f"band [{self.low:.6g}, {self.high:.6g}]"
+        )
+
+
+def path(workspace: Workspace, profile: str) -> Path:
+    """Where this machine's nights are appended."""
+    return workspace.build / "history" / f"{profile}.jsonl"
+
+
+def kept_path(workspace: Workspace, profile: str) -> Path:
+    """Where nights that were kept lie in the checkout."""
+    return workspace.root / "history" / f"{profile}.jsonl"
+
+
+def line(record: Mapping[str, Any], night: str, outcome: str) -> dict[str, Any]:
+    """What the history remembers of one run.
+
+    Args:
+        record: of a chapter's run, from `run_chapter`.
+        night: id of the night.
+        outcome: see `adlib_book.nightly.night`.
+    """
+    kept = ("id", "chapter", "profile", "started_at", "seconds", "peak_mb", "adlib", "commit", "device")
+    return {
+        **{key: record[key] for key in kept if record.get(key) is not None},
+        "night": night,
+        "outcome": outcome,
+        "hardware": record.get("hardware", {}),
+        "versions": record.get("versions", {}),
+        "metrics": {name: found["value"] for name, found in record.get("metrics", {}).items()},
+    }
+
+
+def runs(workspace: Workspace, profile: str) -> list[dict[str, Any]]:
+    """Every run in the history, oldest first, each once."""
+    found: dict[str, dict[str, Any]] = {}
+    for source in (kept_path(workspace, profile), path(workspace, profile)):
+        if source.is_file():
+            found |= {each["id"]: each for each in results.read(source)}
+    return sorted(found.values(), key=lambda each: each["started_at"])
+
+
+def keep(workspace: Workspace, profile: str, sources: Iterable[Path] = ()) -> int:
+    """Copy nights into the checkout's own history, to be committed; those that are there stay as they are.
+
+    Args:
+        workspace: the checkout.
+        profile: "book", usually.
+        sources: history files from elsewhere; by default this machine's, if a night has written one.
+
+    Returns:
+        How many lines were added.
+
+    Raises:
+        FileNotFoundError: a source that was named is not there; nothing is added.
+    """
+    own, named = path(workspace, profile), list(sources)
+    for source in named:
+        if not source.is_file():
+            raise FileNotFoundError(f"no history file {source}; a night writes such a file, here {own}.")
+    ledger = results.Ledger(kept_path(workspace, profile))
+    every = named or [own] * own.is_file()
+    return sum(ledger.add(each) for source in every for each in results.read(source))
+
+
+def comparable(history: Sequence[Mapping[str, Any]], like: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs of the same chapter on the same kind of machine: another device is no drift.
+
+    Args:
+        history: from `runs`.
+        like: a line of the history.
+    """
+
+    def who(run: Mapping[str, Any]) -> tuple[Any, ...]:
+        hardware = run.get("hardware", {})
+        place = [hardware.get(key) for key in ("processor", "instructions", "accelerator", "threads")]
+        return run["chapter"], run.get("device"), *place
+
+    return [run for run in history if who(run) == who(like)]
+
+
+def drift(values: Sequence[float], low: float, high: float) -> tuple[float, float] | None:
+    """Whether numbers move one way.
+
+    Kendall's rank correlation with time says whether they do so beyond chance (p < 0.001), the medians of the
+    first and the last quarter whether it amounts to a quarter of half the band.
+
+    Args:
+        values: one per night, oldest first.
+        low, high: the band.
+
+    Returns:
+        (median of the first quarter, of the last quarter), or None.
+    """
+    from scipy.stats import kendalltau
+
+    values = list(values)
+    if len(values) < FEWEST or min(values) == max(values):
+        return None
+    quarter = max(2, len(values) // 4)
+    first, last = _median(values[:quarter]), _median(values[-quarter:])
+    if abs(last - first) < _SHARE * (high - low) / 2 or not high > low:
+        return None
+    chance = kendalltau(range(len(values)), values).pvalue
+    return (first, last) if not math.isnan(chance) and chance < _CHANCE else None
+
+
+def drifts(
+    workspace: Workspace, profile: str, chapter: str, history: Sequence[Mapping[str, Any]]
+) -> list[Drift]:
+    """Numbers of a chapter that drift inside their bands, judged on the machine of its newest run.
+
+    Nights before the baseline was last set do not count: whoever set it has seen them.
+
+    Args:
+        workspace: the checkout.
+        profile: "book", usually.
+        chapter: full name.
+        history: from `runs`.
+    """
+    mine = [run for run in history if run["chapter"] == chapter and run.get("metrics")]
+    if not mine:
+        return []
+    mine = comparable(mine, mine[-1])
+    found = []
+    for metric, entry in load(baseline_path(workspace.root, chapter, profile)).items():
+        seen = [
+            run["metrics"][metric]
+            for run in mine
+            if metric in run["metrics"] and run["started_at"] >= entry.get("at", "")
+        ]
+        low, high = band(entry, mine[-1].get("device"))
+        # A quick drift shows in the last nights, a slow one over all since the baseline was set.
+        for stretch in (seen[-WINDOW:], seen) if len(seen) > WINDOW else (seen,):
+            thinned = stretch[:: max(1, -(-len(stretch) // WINDOW))]
+            if moved := drift(thinned, low, high):
+                found.append(Drift(chapter, metric, *moved, len(stretch), low, high))
+                break
+    return found
+
+
+def changes(history: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> list[str]:
+    """What is not as it was in the run of the same chapter before this one: versions, code, machine.
+
+    Args:
+        history: from `runs`.
+        run: a line of the history.
+
+    Returns:
+        Such as "torch 2.13.0 -> 2.14.1"; empty if nothing has changed or there was no run before.
+    """
+    before = [
+        each
+        for each in history
+        if each["chapter"] == run["chapter"]
+        and each["started_at"] < run["started_at"]
+        and each.get("versions")
+    ]
+    if not before:
+        return []
+
+    def told(each: Mapping[str, Any]) -> dict[str, Any]:
+        place = {key: each.get("hardware", {}).get(key) for key in ("processor", "cores", "accelerator")}
+        code = {key: each.get(key) for key in ("adlib", "commit", "device")}
+        return {**each.get("versions", {}), **code, **place}
+
+    old, new = told(before[-1]), told(run)
+    return [
+        f"{key} {old.get(key, 'none')} -> {new.get(key, 'none')}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

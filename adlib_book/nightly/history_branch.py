@@ -1,0 +1,113 @@
+"""The history of the nights on a branch of its own, so that it grows without a commit to the code.
+
+python -m adlib_book.nightly.history_branch fetch      the branch's history into _build/history
+python -m adlib_book.nightly.history_branch publish    what _build/collected and _build/history hold, onto the branch
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from adlib_book.ledger import results
+
+ROOT = Path(__file__).resolve().parents[2]
+BRANCH = "nightly-history"
+AUTHOR = ("-c", "user.name=adlib nightly", "-c", "user.email=nightly@users.noreply.invalid")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git and return what it says.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    command = ["git", *AUTHOR, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def fetch(root: Path = ROOT) -> int:
+    """Add the branch's lines to `_build/history`.
+
+    Returns:
+        How many lines were new; 0 if there is no such branch yet.
+    """
+    if not git(root, "ls-remote", "--heads", "origin", BRANCH):
+        return 0
+    git(root, "fetch", "--quiet", "origin", BRANCH)
+    added = 0
+    for name in git(root, "ls-tree", "--name-only", "FETCH_HEAD").splitlines():
+        if name.endswith(".jsonl"):
+            text = git(root, "show", f"FETCH_HEAD:{name}")
+            with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+                file.write(text + "\n")
+                file.flush()
+                added += merge([Path(file.name)], root / "_build" / "history" / name)
+    return added
+
+
+def merge(sources: list[Path], target: Path) -> int:
+    """Add to a history what others hold and it does not; how many lines that were."""
+    ledger = results.Ledger(target)
+    return sum(ledger.add(record) for source in sources for record in results.read(source))
+
+
+def publish(root: Path = ROOT) -> int:
+    """Merge every history found below `_build` into the branch and push it; a push that comes too late is repeated.
+
+    Returns:
+        How many lines were added.
+
+    Raises:
+        subprocess.CalledProcessError: the branch could not be pushed three times over.
+    """
+    sources = sorted(
+        {*(root / "_build").glob("history/*.jsonl"), *(root / "_build").glob("collected/*/history/*.jsonl")}
+    )
+    for attempt in range(3):
+        with tempfile.TemporaryDirectory(prefix="adlib-history-") as place:
+            branch = _checkout(root, Path(place) / "branch")
+            added = sum(merge([source], branch / source.name) for source in sources)
+            if not added:
+                return 0
+            git(branch, "add", ".")
+            git(branch, "commit", "--quiet", "-m", f"Nightly: {added} runs")
+            try:
+                git(branch, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
+                return added
+            except subprocess.CalledProcessError:
+                if attempt == 2:
+                    raise
+    raise AssertionError("not reached")
+
+
+def _checkout(root: Path, folder: Path) -> Path:
+    """The branch in a folder of its own, empty if it does not exist yet."""
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    git(folder, "remote", "add", "origin", git(root, "remote", "get-url", "origin"))
+    for setting in (
+        git(root, "config", "--get-regexp", r"^http\..*\.extraheader$").splitlines()
+        if _has_token(root)
+        else ()
+    ):
+        git(folder, "config", *setting.split(" ", 1))
+    if git(folder, "ls-remote", "--heads", "origin", BRANCH):
+        git(folder, "fetch", "--quiet", "--depth", "1", "origin", BRANCH)
+        git(folder, "checkout", "--quiet", "-b", BRANCH, "FETCH_HEAD")
+    else:
+        git(folder, "checkout", "--quiet", "--orphan", BRANCH)
+    return folder
+
+
+def _has_token(root: Path) -> bool:
+    """Whether the checkout carries the token with which GitHub's runner may push."""
+    command = ["git", "config", "--get-regexp", r"^http\..*\.extraheader$"]
+    return subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    todo = {"fetch": fetch, "publish": publish}[sys.argv[1]]
+    print(f"{todo()} runs added")

@@ -1,0 +1,94 @@
+"""What is kept of a night: an outcome per chapter, written down after each.
+
+What a chapter's night can end in, and what the command ends with (the highest counts):
+
+    passed           0  executed, every number inside its band and none drifting
+    numbers          1  executed, but a number is outside its band, drifts, has no baseline or is missing
+    failed           3  a cell raised an error, or the time limit was reached
+    infrastructure   4  the kernel died or did not start, in every attempt, or the machine failed otherwise
+
+Where every chapter passed, but a package is not what the lock says, the command ends with 1; one that could not begin
+its night at all ends with 2.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adlib.files import write_atomic
+
+EXIT_CODES = {"passed": 0, "numbers": 1, "failed": 3, "infrastructure": 4}
+
+
+@dataclass
+class Outcome:
+    """What a chapter's night ended in.
+
+    Args:
+        chapter: full name.
+        outcome: a key of EXIT_CODES.
+        attempts: how often it was begun.
+        message: the error, for a chapter that was not executed to its end.
+        deviations, drifts, changes: sentences about numbers outside their bands, numbers that drift, and what is
+            not as it was in the night before.
+        record: the run's record; empty for a chapter that was not executed to its end.
+        again: whether another attempt may help: a kernel died.
+    """
+
+    chapter: str
+    outcome: str
+    attempts: int = 1
+    message: str = ""
+    deviations: list[str] = field(default_factory=list)
+    drifts: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
+
+
+@dataclass
+class Night:
+    """One night, as it is kept in `_build/nightly/<profile>/night.json` after every chapter.
+
+    Args:
+        id: time at which it began, and the beginning of the source hash.
+        profile: of every chapter.
+        code: source hash of the package.
+        inputs: hash of everything that its chapters are made from and held against; a night goes on with the same only.
+        chapters: to be executed, in order.
+        finished: whether all are done.
+        environment: packages that are not what the lock says.
+        outcomes: by chapter.
+    """
+
+    id: str
+    profile: str
+    code: str
+    chapters: list[str]
+    inputs: str = ""
+    finished: bool = False
+    environment: list[str] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with: see the module."""
+        codes = [EXIT_CODES[each.outcome] for each in self.outcomes.values()]
+        return max([*codes, 1 if self.environment else 0])
+
+    def save(self, folder: Path) -> None:
+        """Write it, whole or not at all."""
+        write_atomic(folder / "night.json", json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Night | None:
+        """The night in a file; None if there is none that can be read."""
+        try:
+            told = json.loads(path.read_text())
+            outcomes = {name: Outcome(**each) for name, each in told.pop("outcomes").items()}
+            return cls(**told, outcomes=outcomes)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None

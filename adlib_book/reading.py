@@ -1,0 +1,89 @@
+"""What a notebook calls: `report` for its numbers, `your_turn` and `filled` for its exercises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import SupportsFloat
+
+from adlib import environment
+
+# MyST-NB reads outputs of this kind as "glue": the prose can quote them with {glue:text}`name:.3f`.
+_GLUE_PREFIX = "application/papermill.record/"
+
+
+def report(name: str, value: SupportsFloat, *, tolerance: float | None = None) -> None:
+    """Put a headline number of a chapter on record.
+
+    Under the runner the number lands in the run's record and is held against `baselines/`. In Jupyter or
+    Colab nothing is shown. Prose on the built page can quote it as {glue:text}`name:.3f`.
+
+    Args:
+        name: what it is, e.g. "image_auroc/D1". Unique within the chapter.
+        value: a finite number: int, float, NumPy scalar or tensor with one element.
+        tolerance: how far another run may be off, in the unit of `value`; used when its baseline is first
+            written. Default: the larger of 0.05 and a tenth of the value.
+
+    Raises:
+        ValueError: the value is no finite number, or the tolerance is negative.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"metric {name!r} is {value!r}; expected one number.") from error
+    if not math.isfinite(number):
+        raise ValueError(
+            f"metric {name!r} is {number}; expected a finite number. Leave out what does not apply."
+        )
+    if tolerance is not None and not tolerance >= 0:
+        raise ValueError(f"tolerance of metric {name!r} is {tolerance}; expected a number >= 0.")
+    if not environment.in_notebook():
+        return
+    from IPython.display import display
+
+    detail = {"name": name, "value": number, "tolerance": tolerance}
+    glue = {"name": name, "mime_prefix": _GLUE_PREFIX}
+    display(
+        {f"{_GLUE_PREFIX}text/plain": repr(number)}, raw=True, metadata={"scrapbook": glue, "adlib": detail}
+    )
+
+
+class NotYet(Exception):
+    """A value that the reader is to write still holds dots."""
+
+
+def filled(*answers: object) -> None:
+    """Refuse answers that still are dots; say nothing of others.
+
+    Raises:
+        NotYet: one of them is `...`.
+    """
+    if any(answer is ... for answer in answers):
+        raise NotYet
+
+
+@contextmanager
+def your_turn(exercise: str) -> Iterator[None]:
+    """Around the beginning of a solution that the reader completes.
+
+    Dots that were not replaced end it with one line of advice; any other failure is an error like everywhere.
+    So a chapter that has changed under its starter cells does not pass its nightly run.
+
+    Args:
+        exercise: label of the exercise.
+
+    Example:
+        >>> with your_turn("ganomaly-d2"):
+        ...     worst = ...  # your line
+        ...     filled(worst)
+        Your turn (ganomaly-d2): replace the dots, then run this cell again.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, NotYet) or "ellipsis" in str(error).lower():
+            print(f"Your turn ({exercise}): replace the dots, then run this cell again.")
+            return
+        raise
+    print(f"{exercise}: filled in. Now open the solution and compare.")

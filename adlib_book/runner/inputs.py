@@ -1,0 +1,93 @@
+"""What the numbers of a chapter depend on: listed room by room, so that touching anything else re-executes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from adlib import environment
+from adlib_book.runner.workspace import Workspace
+
+# Below adlib_book/, what notebooks import and what that imports (a test follows the imports). All of adlib/ counts.
+READ_BY_CHAPTERS = (
+    "__init__.py",
+    "reading.py",
+    "ledger/__init__.py",
+    "ledger/cost.py",
+    "ledger/ranking.py",
+    "ledger/results.py",
+    "ledger/weight_search.py",
+    "published",
+)
+
+
+def code_hash() -> str:
+    """First 12 hex digits of the SHA-256 of every source file that a chapter's numbers and figures depend on.
+
+    Read once in a process: see `adlib.environment.clear_cached_sources`.
+    """
+    package = Path(environment.__file__).resolve().parent
+    book = Path(__file__).resolve().parent.parent
+    hashes = (
+        environment.hash_of(package, environment.COMPUTING + environment.DRAWING),
+        environment.hash_of(book, READ_BY_CHAPTERS),
+    )
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:12]
+
+
+def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], workspace: Workspace) -> str:
+    """Hash of everything that the numbers of a run depend on.
+
+    The notebook's code, the parameters, the sources that chapters read (`code_hash`), the lock, the installed versions,
+    threads, vector instructions and accelerator, the ledger in `results/`, and the files under ADLIB_DATA and below
+    any folder that a parameter names. (jupyter-cache looks at
+    the notebook's cells alone and keeps old numbers after the package has changed.) Prose is not in it: see
+    `with_prose_of`.
+
+    Returns:
+        64 hex digits.
+    """
+    digest = hashlib.sha256()
+    hardware = environment.hardware()
+    place = [hardware.get(name) for name in ("threads", "instructions", "accelerator")]
+    told = [code_cells(notebook), dict(parameters), environment.versions(), place]
+    digest.update(json.dumps(told, sort_keys=True).encode())
+    digest.update(code_hash().encode())
+    for path in [workspace.root / "requirements.lock", *sorted((workspace.root / "results").glob("*.jsonl"))]:
+        if path.is_file():
+            digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    for line in data_listing(parameters):
+        digest.update(line.encode())
+    return digest.hexdigest()
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[list[Any]]:
+    """Source and tags of every code cell."""
+    return [
+        [cell.source, cell.metadata.get("tags", [])] for cell in notebook.cells if cell.cell_type == "code"
+    ]
+
+
+def data_listing(parameters: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """Path, size and time of every data file; hashing the pixels takes longer than a chapter.
+
+    Args:
+        parameters: of a run; where one of them names a folder, such as a reader's own, its files are listed too.
+
+    Yields:
+        A line per file under ADLIB_DATA, then per file below those folders.
+    """
+    texts = [value for value in (parameters or {}).values() if isinstance(value, str) and value]
+    for folder in filter(None, [os.environ.get("ADLIB_DATA"), *texts]):
+        root = Path(folder).expanduser()
+        for place, folders, names in os.walk(root, followlinks=True):
+            folders.sort()
+            for name in sorted(names):
+                status = os.stat(Path(place, name), follow_symlinks=False)
+                yield f"\0{Path(place, name).relative_to(root)} {status.st_size} {status.st_mtime_ns}"

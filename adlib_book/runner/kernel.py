@@ -1,0 +1,98 @@
+"""Executing a notebook with papermill in a kernel that is this very interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from adlib import environment
+from adlib.errors import ChapterError
+from adlib.files import write_atomic
+from adlib_book.runner.watch import Watch
+from adlib_book.runner.workspace import Workspace
+
+# Longest time for one cell, in seconds: far above the budget, so that only what hangs is stopped.
+CELL_TIMEOUT = {"smoke": 600, "book": 3600, "paper": 7 * 24 * 3600}
+
+
+class KernelDied(ChapterError):
+    """The kernel died or never came up: a fault of the machine until shown otherwise, so worth another try."""
+
+
+def execute(
+    source: Path, profile: str, changed: Mapping[str, Any], workspace: Workspace, watch: Watch
+) -> str:
+    """Run the notebook in a folder of its own and return the executed notebook's text."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError
+
+    # A chapter may write files; they must not land in the checkout, nor meet those of another run.
+    folder = workspace.build / "work" / f"{source.stem}.{profile}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    output = folder / source.name
+    try:
+        with _kernel(workspace) as kernel:
+            papermill.execute_notebook(
+                str(source),
+                str(output),
+                parameters=dict(changed),
+                kernel_name=kernel,
+                language="python",
+                cwd=str(folder),
+                progress_bar=sys.stderr.isatty(),
+                execution_timeout=CELL_TIMEOUT[profile],
+            )
+    except papermill.PapermillExecutionError as error:
+        raise ChapterError(
+            f"chapter {source.stem} ({profile}) failed in cell {error.cell_index}: "
+            f"{error.ename}: {error.evalue}\n"
+            f"{error.source}\nThe notebook up to there, with the traceback: {output}"
+        ) from error
+    except (CellTimeoutError, RuntimeError) as error:
+        what = f"chapter {source.stem} ({profile}) was stopped"
+        where = f"The notebook up to there: {output}"
+        if watch.expired:
+            raise ChapterError(f"{what} at its limit of {watch.limit:.0f} s. {where}") from error
+        if isinstance(error, CellTimeoutError):
+            raise ChapterError(f"{what}: {type(error).__name__}: {str(error)[:400]}\n{where}") from error
+        raise KernelDied(f"{what}: {type(error).__name__}: {str(error)[:400]}\n{where}") from error
+    return output.read_text()
+
+
+@contextmanager
+def _kernel(workspace: Workspace) -> Iterator[str]:
+    """A kernel that is this very interpreter, importing this checkout, whatever kernels the machine knows."""
+    name, paths = "adlib", workspace.build / "jupyter"
+    python_path = [str(Path(environment.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    spec = {
+        # Errors only: a kernel on the same machine warns about unencrypted sockets at every start.
+        "argv": [
+            *(sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+            "--IPKernelApp.log_level=40",
+        ],
+        "display_name": "adlib",
+        "language": "python",
+        "env": {
+            "OMP_WAIT_POLICY": "passive",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "PYTHONPATH": os.pathsep.join(filter(None, python_path)),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        },
+    }
+    write_atomic(paths / "kernels" / name / "kernel.json", json.dumps(spec))
+    before = os.environ.get("JUPYTER_PATH")
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(paths), before]))
+    try:
+        yield name
+    finally:
+        if before is None:
+            del os.environ["JUPYTER_PATH"]
+        else:
+            os.environ["JUPYTER_PATH"] = before

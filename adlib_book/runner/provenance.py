@@ -1,0 +1,52 @@
+"""Where a run was made, and the numbers that it reported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adlib import environment
+
+
+def reported(notebook: Any) -> dict[str, dict[str, float | None]]:
+    """The numbers that the cells of an executed notebook have reported.
+
+    Args:
+        notebook: an nbformat notebook with outputs.
+
+    Returns:
+        Metric name -> {"value": float, "tolerance": float or None}, in the order of the cells.
+
+    Raises:
+        ValueError: one name was reported twice.
+    """
+    found: dict[str, dict[str, float | None]] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            detail = output.get("metadata", {}).get("adlib")
+            if not detail:
+                continue
+            name = detail["name"]
+            if name in found:
+                raise ValueError(
+                    f"metric {name!r} is reported twice in this chapter; give the second another name."
+                )
+            found[name] = {"value": detail["value"], "tolerance": detail["tolerance"]}
+    return found
+
+
+def provenance() -> dict[str, Any]:
+    """Where and with what the present process computes.
+
+    Returns:
+        Keys "adlib" (source hash), "hash_scheme", "commit", "device", "versions" and "hardware".
+    """
+    from adlib.devices import pick_device
+
+    return {
+        "adlib": environment.source_hash(),
+        "hash_scheme": environment.HASH_SCHEME,
+        "commit": environment.git_commit(),
+        "device": str(pick_device("auto")),
+        "versions": environment.versions(),
+        "hardware": environment.hardware(),
+    }

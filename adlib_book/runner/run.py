@@ -1,0 +1,179 @@
+"""Executing a chapter: one at a time, cached by everything its numbers depend on.
+
+What a run leaves, below `_build/executed/<profile>/`: the executed notebook `<chapter>.ipynb` and its
+record `<chapter>.json` (metrics, seconds, parameters, provenance). The record is written last, so that a
+run that was interrupted is never taken for a finished one.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from adlib import environment
+from adlib.errors import ChapterError
+from adlib.files import write_atomic
+from adlib_book.runner.inputs import cache_key, code_cells, code_hash
+from adlib_book.runner.kernel import execute
+from adlib_book.runner.parameters import checked_parameters, declared_parameters
+from adlib_book.runner.provenance import provenance, reported
+from adlib_book.runner.watch import Watch
+from adlib_book.runner.workspace import Workspace, one_at_a_time
+
+
+def run_chapter(
+    name: str,
+    profile: str = "smoke",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    force: bool = False,
+    limit: float | None = None,
+    workspace: Workspace | None = None,
+) -> dict[str, Any]:
+    """Execute a chapter, unless an executed copy made from exactly the same things is there.
+
+    Where only its prose has changed since, the copy is given the new prose.
+
+    Args:
+        name: chapter, e.g. "01_ganomaly_distances" or "01".
+        profile: "smoke", "book" or "paper".
+        parameters: values for other parameters that the notebook declares.
+        force: execute even if nothing has changed.
+        limit: seconds after which the whole run is stopped; by default each cell has its own, generous limit.
+        workspace: another checkout than this one.
+
+    Returns:
+        The record of the run, as in `<chapter>.json`: metrics, seconds and memory per cell, provenance.
+
+    Raises:
+        ValueError: unknown chapter, profile or parameter, or a value of the wrong type.
+        KernelDied: the kernel died or did not start.
+        ChapterError: a cell failed or hung, or the run took longer than its limit; the message names the cell
+            and the notebook with the outputs up to there.
+    """
+    workspace = workspace or Workspace.here()
+    source = workspace.chapter(name)
+    notebook = nbformat.read(source, as_version=4)
+    declared = declared_parameters(notebook)
+    values = checked_parameters(declared, profile, parameters or {})
+    changed = {key: value for key, value in values.items() if value != declared[key]}
+    executed, record_path = workspace.executed(source.stem, profile)
+    key = cache_key(notebook, values, workspace)
+    if not force and (record := _finished(executed, record_path, key)):
+        return _with_new_prose(notebook, executed, record_path, record)
+    with one_at_a_time(workspace):
+        environment.clear_cached_sources()  # while we waited, sources and notebook may have been edited
+        notebook = nbformat.read(source, as_version=4)
+        key = cache_key(notebook, values, workspace)
+        if not force and (record := _finished(executed, record_path, key)):  # by the command we waited for
+            return _with_new_prose(notebook, executed, record_path, record)
+        record_path.unlink(missing_ok=True)
+        started = datetime.datetime.now(datetime.UTC)
+        clock = time.perf_counter()
+        with Watch(limit) as watch:
+            text = execute(source, profile, changed, workspace, watch)
+        began = code_hash(), code_cells(notebook)
+        environment.clear_cached_sources()
+        if (code_hash(), code_cells(nbformat.read(source, as_version=4))) != began:
+            raise ChapterError(
+                f"chapter {source.stem}: the package or the chapter's code was edited while it ran, so nobody could "
+                "say what its numbers were made by. Run it again."
+            )
+        record = _record(source.stem, profile, values, key, text, watch)
+        record["seconds"] = round(time.perf_counter() - clock, 2)
+        record["started_at"] = started.isoformat(timespec="seconds")
+        record["id"] = f"{source.stem}.{profile}.{started:%Y%m%dT%H%M%S}.{key[:6]}"
+        write_atomic(executed, text)
+        write_atomic(record_path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return record
+
+
+def _finished(executed: Path, record_path: Path, key: str) -> dict[str, Any] | None:
+    """The record of a finished run with this key, or None."""
+    try:
+        record = json.loads(record_path.read_text())
+        same = record["key"] == key and record["notebook_sha256"] == _sha256(executed.read_bytes())
+    except (OSError, ValueError, KeyError):
+        return None
+    return record if same else None
+
+
+def _with_new_prose(
+    notebook: nbformat.NotebookNode, executed: Path, record_path: Path, record: dict[str, Any]
+) -> dict[str, Any]:
+    """The record, its executed notebook written anew if the chapter's prose is another by now."""
+    old = nbformat.read(executed, as_version=4)
+    new = with_prose_of(notebook, old)
+    told, wanted = (
+        [(cell.source, cell.get("id"), cell.metadata.get("mystnb")) for cell in each.cells]
+        for each in (old, new)
+    )
+    if told == wanted:
+        return record
+    text = nbformat.writes(new)
+    places = [place for place, cell in enumerate(new.cells) if cell.cell_type == "code"]
+    cells = [{**told, "cell": place} for told, place in zip(record["cells"], places)]
+    record = {**record, "cells": cells, "notebook_sha256": _sha256(text.encode())}
+    record_path.unlink()
+    write_atomic(executed, text)
+    write_atomic(record_path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return record
+
+
+def with_prose_of(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """An executed notebook with the prose, the order and the metadata of its source.
+
+    Args:
+        notebook: the source; its code cells are those that were executed, in the same order.
+        executed: the executed copy; a cell of injected parameters stays behind the declared ones.
+    """
+    done = iter([cell for cell in executed.cells if cell.cell_type == "code"])
+    cells = []
+    for cell in copy.deepcopy(notebook.cells):
+        if cell.cell_type == "code":
+            run = next(done)
+            if "injected-parameters" in run.metadata.get("tags", []):
+                cells.append(run)
+                run = next(done)
+            cell.outputs, cell.execution_count = run.outputs, run.execution_count
+            made = {key: run.metadata[key] for key in ("execution", "papermill") if key in run.metadata}
+            cell.metadata = nbformat.from_dict({**made, **cell.metadata})
+        cells.append(cell)
+    page = copy.deepcopy(executed)
+    page.cells = cells
+    return page
+
+
+def _record(
+    name: str, profile: str, parameters: dict[str, Any], key: str, text: str, watch: Watch
+) -> dict[str, Any]:
+    """What is known of a run from its executed notebook, and from who watched it."""
+    notebook = nbformat.reads(text, as_version=4)
+    cells = [
+        {"cell": index, **watch.cell(cell.metadata.get("papermill", {}))}
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code"
+    ]
+    return {
+        "chapter": name,
+        "profile": profile,
+        "parameters": parameters,
+        "metrics": reported(notebook),
+        "cells": cells,
+        "peak_mb": watch.peak(),
+        "key": key,
+        "notebook_sha256": _sha256(text.encode()),
+        **provenance(),
+    }
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,78 @@
+"""Where chapters are read and where their runs are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from adlib import environment
+from adlib.errors import ChapterError, unknown_name
+from adlib.files import locked
+
+PROFILES = ("smoke", "book", "paper")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where chapters are read and where their runs are written.
+
+    Args:
+        root: a checkout: holds `notebooks/`, `baselines/`, `results/`, `requirements.lock`.
+    """
+
+    root: Path
+
+    @classmethod
+    def here(cls) -> Workspace:
+        """The checkout this package runs from.
+
+        Raises:
+            ChapterError: the package was installed as a wheel, which holds no chapters.
+        """
+        root = environment.project_root()
+        if root is None:
+            raise ChapterError(
+                "the chapters are in the checkout, and adlib runs from an installed wheel. "
+                "Clone the repository and run the command there."
+            )
+        return cls(root)
+
+    @property
+    def build(self) -> Path:
+        """The folder for everything that a run makes."""
+        return self.root / "_build"
+
+    def chapters(self) -> dict[str, Path]:
+        """Chapter name -> its notebook, in reading order."""
+        return {path.stem: path for path in sorted((self.root / "notebooks").glob("*.ipynb"))}
+
+    def chapter(self, name: str) -> Path:
+        """The notebook of a chapter, by its full name or by an unambiguous beginning such as "01".
+
+        Raises:
+            ValueError: no chapter, or more than one, has that name.
+        """
+        known = self.chapters()
+        found = [name] if name in known else [each for each in known if each.startswith(name)]
+        if not found:
+            raise unknown_name("chapter", name, known)
+        if len(found) > 1:
+            raise ValueError(f"chapter {name!r} is ambiguous: {', '.join(found)}. Give more of the name.")
+        return known[found[0]]
+
+    def executed(self, name: str, profile: str) -> tuple[Path, Path]:
+        """Where the executed notebook and its record lie."""
+        folder = self.build / "executed" / profile
+        return folder / f"{name}.ipynb", folder / f"{name}.json"
+
+
+@contextmanager
+def one_at_a_time(workspace: Workspace) -> Iterator[None]:
+    """Chapters of one checkout run in turn: side by side, two torch processes slow each other down.
+
+    Waits while another command runs one, or builds the pages.
+    """
+    with locked(workspace.build / "running.lock"):
+        yield

@@ -1,0 +1,131 @@
+"""What is fit to publish: executed from top to bottom, complete, images with words, no other host, not too heavy."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from adlib.errors import ChapterError
+from adlib.files import write_atomic
+
+SMALLEST_PAGE = 4000  # bytes; a page with nothing on it is all frame
+LARGEST_PAGE = 3_000_000  # bytes, without the state of its widgets: a phone in a train has to load it
+LARGEST_SITE = 60_000_000  # bytes, all files
+
+
+def check_executed(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) -> None:
+    """Refuse to publish a notebook that was not executed from top to bottom.
+
+    Raises:
+        ChapterError: naming the cell.
+    """
+    name = record["chapter"]
+    outputs = 0
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        if cell.execution_count is None:
+            raise ChapterError(f"cell {index} of {name} was not executed; run the chapter again.")
+        if any(output.output_type == "error" for output in cell.outputs):
+            raise ChapterError(
+                f"cell {index} of {name} ended in an error; mend it and run the chapter again."
+            )
+        outputs += len(cell.outputs)
+    if not outputs or not record["seconds"] > 0:
+        raise ChapterError(
+            f"{name} has {outputs} outputs after {record['seconds']} s; an executed chapter has some."
+        )
+
+
+_OUTPUT = '<div class="cell_output docutils container"'
+
+
+def let_keyboards_scroll(site: Path) -> None:
+    """Give outputs that hold tables or widgets a place in the tab order: they may have to be scrolled."""
+    for page in site.rglob("*.html"):
+        first, *rest = page.read_text().split(_OUTPUT + ">")
+        told = [first]
+        for part in rest:
+            held = part.split('<div class="cell ')[0]
+            scrolls = "<table" in held or "widget-view" in held
+            told += [_OUTPUT, ' tabindex="0">' if scrolls else ">", part]
+        if rest:
+            write_atomic(page, "".join(told))
+
+
+def check_pages(site: Path, expected: Iterable[str]) -> None:
+    """Refuse a site with a missing or empty page, an image without words, or a request to another host.
+
+    Raises:
+        ChapterError: naming every page and what is wrong with it.
+    """
+    wrong = []
+    for name in expected:
+        page = site / f"{Path(name).with_suffix('') if name.endswith(('.md', '.ipynb')) else name}.html"
+        if not page.is_file():
+            wrong.append(f"{name}: there is no page {page}")
+            continue
+        text = page.read_text()
+        if len(text) < SMALLEST_PAGE:
+            wrong.append(f"{name}: the page has {len(text)} bytes only")
+        if name.startswith("notebooks/") and "cell_output" not in text:
+            wrong.append(f"{name}: the page shows no output of any cell")
+        wrong += [f"{name}: asks another host for {address}" for address in foreign_resources(text)]
+        wrong += [f"{name}: an image has no words: {source}" for source in images_without_words(text)]
+    if wrong:
+        raise ChapterError("the built pages are not fit to publish:\n" + "\n".join(wrong))
+
+
+def check_weight(site: Path) -> None:
+    """Refuse a site that is too heavy for a slow connection.
+
+    Raises:
+        ChapterError: naming the page or the largest files, and their sizes.
+    """
+    for page in site.rglob("*.html"):
+        if page.name == "print.html":  # nobody reads it on a phone
+            continue
+        size = len(re.sub(_WIDGET_STATE, "", page.read_text()).encode())
+        if size > LARGEST_PAGE:
+            raise ChapterError(f"{page.name} has {size:,} bytes without widgets; at most {LARGEST_PAGE:,}.")
+    sizes = {path: path.stat().st_size for path in site.rglob("*") if path.is_file()}
+    if sum(sizes.values()) > LARGEST_SITE:
+        worst = sorted(sizes, key=sizes.get, reverse=True)[:5]
+        told = ", ".join(f"{path.relative_to(site)} ({sizes[path]:,})" for path in worst)
+        raise ChapterError(
+            f"the site has {sum(sizes.values()):,} bytes; at most {LARGEST_SITE:,}. Largest: {told}"
+        )
+
+
+_WIDGET_STATE = re.compile(
+    r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>', re.DOTALL
+)
+
+
+def images_without_words(page: str) -> list[str]:
+    """Sources of images in a page's article that a screen reader cannot tell anything about.
+
+    Sphinx writes the file's address where no words were given, so an address does not count as words.
+    """
+    article = re.search(r'<article class="bd-article".*?</article>', page, re.DOTALL)
+    found = []
+    for image in re.findall(r"<img\b[^>]*>", article[0] if article else ""):
+        words = html.unescape((re.search(r'\balt="([^"]*)"', image) or ["", ""])[1])
+        if len(words) < 10 or re.fullmatch(r"\S+\.(png|jpe?g|svg|gif|webp)", words):
+            found.append((re.search(r'\bsrc="([^"]{0,80})', image) or ["", image[:80]])[1])
+    return found
+
+
+def foreign_resources(page: str) -> list[str]:
+    """Addresses on other hosts from which a page loads scripts, styles or images; links do not count."""
+    loaded = re.findall(r"<(?:script|img|iframe|source)\b[^>]*?\bsrc=\"((?:https?:)?//[^\"]+)", page)
+    loaded += re.findall(
+        r"<link\b(?=[^>]*\brel=\"(?:stylesheet|preload|icon)\")[^>]*?\bhref=\"((?:https?:)?//[^\"]+)", page
+    )
+    loaded += re.findall(r"@import\s+(?:url\()?[\"']?((?:https?:)?//[^\"')]+)", page)
+    return [html.unescape(address) for address in loaded]

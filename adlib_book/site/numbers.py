@@ -1,0 +1,142 @@
+"""The page of watched numbers: per headline number its value, its band, the last runs, and where they were made."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adlib.files import write_atomic
+from adlib_book.nightly import history
+from adlib_book.nightly.bands import band, baseline_path, compare, load
+from adlib_book.runner.workspace import Workspace
+
+SHOWN = 60  # runs in a sparkline
+_WIDTH, _HEIGHT = 150, 30  # of a sparkline, in pixels
+
+
+def watched_numbers(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> str:
+    """One section per chapter, in Markdown with tables in HTML.
+
+    Args:
+        records: of the runs that the pages are made from, as from `run_chapter`.
+        workspace: for baselines and history.
+    """
+    sections, past = [], {}
+    for record in records:
+        profile, name = record["profile"], record["chapter"]
+        if profile not in past:
+            past[profile] = history.runs(workspace, profile)
+        table = chapter_table(record, past[profile], workspace)
+        sections.append(f"## {_title(name, workspace)}\n\n{table}")
+    return "\n\n".join(sections) + "\n"
+
+
+def chapter_table(record: Mapping[str, Any], past: Sequence[Mapping[str, Any]], workspace: Workspace) -> str:
+    """The table of one chapter.
+
+    Args:
+        record: of the run that its page is made from.
+        past: the history, oldest first.
+        workspace: for the baselines.
+    """
+    name, profile = record["chapter"], record["profile"]
+    entries = load(baseline_path(workspace.root, name, profile))
+    now = history.line(record, "", "")
+    mine = [run for run in history.comparable(past, now) if run.get("metrics") and run["id"] != record["id"]]
+    drifting = {each.metric for each in history.drifts(workspace, profile, name, [*mine, now])}
+    outside = {each.metric for each in compare(record, entries)}
+    rows = []
+    for metric, found in record["metrics"].items():
+        low, high = band(entries[metric], record.get("device")) if metric in entries else (None, None)
+        values = [run["metrics"][metric] for run in mine if metric in run["metrics"]][-SHOWN:]
+        verdict = "outside" if metric in outside else "drifts" if metric in drifting else "inside"
+        if low is None:
+            verdict = "no band yet"
+        cells = [
+            f"<code>{_breakable(metric)}</code>",
+            verdict,
+            f"{found['value']:.4g}",
+            "none" if low is None else f"{low:.4g} to {high:.4g}",
+            sparkline([*values, found["value"]], low, high),
+        ]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    heads = "".join(f"<th>{head}</th>" for head in ("number", "verdict", "value", "band", "runs"))
+    table = (
+        f"<table class='table'><thead><tr>{heads}</tr></thead><tbody>\n"
+        + "\n".join(rows)
+        + "\n</tbody></table>"
+    )
+    return f'{_origin(record, len(mine))}\n\n<div class="watched-numbers">\n{table}\n</div>'
+
+
+def _breakable(metric: str) -> str:
+    """A number's name as HTML that may break after a slash or a low line, and nowhere else."""
+    return re.sub("([/_])", r"\1<wbr>", html.escape(metric))
+
+
+def _title(name: str, workspace: Workspace) -> str:
+    """The chapter's own title, or its name where it has none."""
+    cells = json.loads(workspace.chapter(name).read_text())["cells"]
+    first = "".join(cells[0]["source"]) if cells else ""
+    return first.partition("\n")[0].removeprefix("# ") if first.startswith("# ") else name
+
+
+def _origin(record: Mapping[str, Any], nights: int) -> str:
+    versions = record.get("versions", {})
+    told = ", ".join(
+        f"{key} {versions[key]}" for key in ("torch", "numpy", "scikit-learn") if key in versions
+    )
+    before = (
+        f"{nights} earlier runs on this kind of machine"
+        if nights
+        else "no earlier run on this kind of machine"
+    )
+    return (
+        f"Run of {record['started_at'][:10]}, commit `{record['commit']}`, on {record['device']}"
+        f" ({record.get('hardware', {}).get('processor', 'unknown processor')}), {told}; {before}."
+    )
+
+
+def sparkline(values: Sequence[float], low: float | None, high: float | None) -> str:
+    """A small line of the last runs over a band, as SVG that follows the page's colours.
+
+    Args:
+        values: oldest first, at least one.
+        low, high: the band, drawn as a pale bar; None for none.
+    """
+    known = [*values, *(each for each in (low, high) if each is not None)]
+    margin = (
+        0 if low is None or high is None else 0.2 * (high - low)
+    )  # a bar that fills the cell looks like none
+    bottom, top = min(known) - margin, max(known) + margin
+    span = (top - bottom) or 1.0
+
+    def y(value: float) -> float:
+        return _HEIGHT - 3 - (value - bottom) / span * (_HEIGHT - 6)
+
+    step = (_WIDTH - 8) / max(1, len(values) - 1)
+    start = _WIDTH - 4 - step * (len(values) - 1)  # the newest run stands at the right, alone or not
+    points = [(start + index * step, y(value)) for index, value in enumerate(values)]
+    bar = ""
+    if low is not None and high is not None:
+        bar = (
+            f'<rect x="0" y="{y(high):.1f}" width="{_WIDTH}" height="{max(1.0, y(low) - y(high)):.1f}"'
+            ' fill="currentColor" opacity="0.12"/>'
+        )
+    path = " ".join(f"{x:.1f},{each:.1f}" for x, each in points)
+    words = f"{len(values)} runs, from {values[0]:.4g} to {values[-1]:.4g}"
+    return (
+        f'<svg role="img" aria-label="{words}" width="{_WIDTH}" height="{_HEIGHT}"'
+        f' viewBox="0 0 {_WIDTH} {_HEIGHT}">{bar}<polyline points="{path}" fill="none" stroke="currentColor"'
+        f' stroke-width="1.5"/><circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="2.5"'
+        ' fill="currentColor"/></svg>'
+    )
+
+
+def write_page(page: Path, records: Iterable[Mapping[str, Any]], workspace: Workspace) -> None:
+    """Append the sections of `watched_numbers` to a staged page."""
+    write_atomic(page, page.read_text() + "\n" + watched_numbers(records, workspace))

@@ -1,0 +1,231 @@
+"""Pages and parts of pages that are made from the package and its runs, not written by hand.
+
+the package     one section per public module
+the data        one row per entry of the catalogue, and pictures of the sets that are in the installation
+the landing     the figure of the cell tagged `landing-figure`, from the run whose page is published
+the numbers     what a chapter has reported, as JSON and CSV beside its page
+the whole book  every page behind the other in one, for printing
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from adlib.environment import source_hash
+from adlib.errors import ChapterError
+from adlib.files import write_atomic
+
+MADE = Path("book") / "_static" / "made"  # below the stage; copied to the site with everything else static
+
+# As in the design: imports run downward only, so this order reads from the ground up.
+_ORDER = (
+    *("adlib/devices", "adlib/losses", "adlib/scores", "adlib/metrics", "adlib/transforms", "adlib/models"),
+    *(
+        "adlib/data",
+        "adlib/training",
+        "adlib/detectors",
+        "adlib/experiment",
+        "adlib/viz",
+        "adlib_book/reading",
+    ),
+    *(
+        "adlib_book/published",
+        "adlib_book/ledger",
+        "adlib_book/runner",
+        "adlib_book/nightly",
+        "adlib_book/site",
+    ),
+)
+
+
+def public_modules() -> list[str]:
+    """Names of the modules that have something public, from the bottom of the house to the top."""
+    root = Path(__file__).resolve().parent.parent.parent
+    found = []
+    for room in _ORDER:
+        inside = [path for path in sorted((root / room).glob("*.py")) if path.stem[0] != "_"]
+        found += [".".join(path.relative_to(root).with_suffix("").parts) for path in inside]
+        if (root / f"{room}.py").is_file() or not inside:
+            found.append(room.replace("/", "."))
+    return found
+
+
+def write_api(page: Path) -> None:
+    """Append one section per public module to the page about the package."""
+    sections = []
+    for module in public_modules():
+        directive = f".. automodule:: {module}\n   :members:\n   :show-inheritance:"
+        sections.append(f"## `{module}`\n\n```{{eval-rst}}\n{directive}\n```\n")
+    write_atomic(page, page.read_text() + "\n" + "\n".join(sections))
+
+
+# ---------------------------------------------------------------- data
+
+# What is in the installation, with the words of its picture.
+PACKAGED = {
+    "mnist5k/3": "Handwritten threes, and one each of eight other digits.",
+    "elpv/mono": "Solar cells made of one crystal: eight good ones, then eight with cracks and dead regions.",
+    "elpv/poly": "Solar cells made of many crystals: eight good ones, then eight defective ones.",
+    "texture/wood": "Generated boards: eight good ones, then eight with chalk, holes and knots.",
+    "texture/glass": "Generated screen glass: eight good pieces, then eight with scratches and stains.",
+    "texture/metal": "Generated brushed metal: eight good pieces, then eight with scratches, press marks and stains.",
+}
+
+
+def write_data(stage: Path) -> None:
+    """Append the catalogue to the page about the data: pictures of what is installed, then one table of all."""
+    from adlib.data import catalogue
+
+    page = stage / "book" / "data.md"
+    entries = catalogue()
+    parts = ["## In the installation", ""]
+    for name, words in PACKAGED.items():
+        entry = next(
+            each for each in entries if each.name.partition("/<")[0] in (name, name.partition("/")[0])
+        )
+        picture = MADE / f"data-{name.replace('/', '-')}.png"
+        # Reading all sets takes longer than the pages; the pictures change with the code alone.
+        kept = stage.parent / "samples" / f"{picture.stem}-{source_hash()}.png"
+        if not kept.is_file():
+            write_atomic(kept, _samples(name))
+        write_atomic(stage / picture, kept.read_bytes())
+        parts += [f"### `{entry.name}`", "", f"{entry.title}: {entry.count}; {entry.image_size}.", ""]
+        parts += [f"![{words}]({posixpath.relpath(picture.as_posix(), 'book')})", ""]
+        parts += [f"*Above, normal; below, anomalous. From: {entry.source}. Licence: {entry.licence}.*", ""]
+    parts += ["## All sets by name", "", "| name | what | images | size | licence |", "|---|---|---|---|---|"]
+    for each in entries:
+        cells = (f"`{each.name}`", each.title, each.count, each.image_size, each.licence)
+        parts.append("| " + " | ".join(cells) + " |")
+    remedies: dict[str, list[str]] = {}
+    for each in entries:
+        remedies.setdefault(each.how_to_get, []).append(f"`{each.name}`")
+    parts += ["", "## How to get them", ""]
+    parts += [f"{', '.join(names)}\n: {' '.join(remedy.split())}\n" for remedy, names in remedies.items()]
+    write_atomic(page, page.read_text() + "\n" + "\n".join(parts) + "\n")
+
+
+def _samples(name: str, each: int = 8, size: int = 96) -> bytes:
+    """Normal images above anomalous ones, as a PNG; every kind of anomaly has its turn."""
+    import numpy as np
+    from PIL import Image
+
+    from adlib.data import load
+
+    split = load(name, size=size)
+    truth = split.test.open("the page about the data: pictures")
+    kinds = np.array(truth.kinds)
+    members = [np.flatnonzero(kinds == kind) for kind in sorted(set(kinds[truth.labels]))]
+    turns = [own[turn] for turn in range(each) for own in members if turn < len(own)][:each]
+    shown = [split.train.images[:each].numpy(), split.test.images[turns].numpy()]
+    rows = []
+    for images in shown:
+        framed = np.pad(images, ((0, 0), (0, 0), (0, 4), (0, 4)), constant_values=255)
+        rows.append(np.concatenate(list(framed), axis=2))
+    pixels = np.concatenate(rows, axis=1).transpose(1, 2, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+# ---------------------------------------------------------------- landing page, numbers
+
+
+def write_landing(stage: Path, notebooks: Iterable[nbformat.NotebookNode]) -> None:
+    """Put the picture of the cell tagged `landing-figure` onto the landing page, in place of its comment.
+
+    Raises:
+        ChapterError: the landing page asks for the figure, and no executed chapter has it with words.
+    """
+    page = stage / "book" / "index.md"
+    comment = "<!-- landing-figure -->"
+    if comment not in page.read_text():
+        return
+    for notebook in notebooks:
+        for cell in notebook.cells:
+            if "landing-figure" not in cell.metadata.get("tags", []):
+                continue
+            words = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+            pictures = [output.get("data", {}).get("image/png") for output in cell.get("outputs", [])]
+            if words and any(pictures):
+                write_atomic(stage / MADE / "landing.png", base64.b64decode(next(filter(None, pictures))))
+                write_atomic(page, page.read_text().replace(comment, f"![{words}](_static/made/landing.png)"))
+                return
+    raise ChapterError(
+        "no executed chapter has the figure of the landing page; expected a cell tagged 'landing-figure' with "
+        "an image and mystnb.image.alt in its metadata."
+    )
+
+
+def write_numbers(stage: Path, record: Mapping[str, Any]) -> str:
+    """Write what a chapter has reported as JSON and CSV.
+
+    Returns:
+        The line of links that goes below the chapter's title.
+    """
+    name = record["chapter"]
+    told = ("id", "commit", "adlib", "device", "started_at", "seconds", "profile", "parameters", "versions")
+    numbers = {key: value["value"] for key, value in record["metrics"].items()}
+    whole = {key: record[key] for key in told if key in record} | {"metrics": numbers}
+    write_atomic(stage / MADE / f"{name}.json", json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("metric", "value", "run"))
+    writer.writerows((key, repr(value), record.get("id", "")) for key, value in numbers.items())
+    write_atomic(stage / MADE / f"{name}.csv", table.getvalue())
+    links = {
+        "executed notebook": f"../_sources/notebooks/{name}.ipynb",
+        "numbers as CSV": f"../_static/made/{name}.csv",
+        "as JSON": f"../_static/made/{name}.json",
+    }
+    text = " · ".join(f'<a download href="{href}">{words}</a>' for words, href in links.items())
+    return f'<p class="downloads">Download: {text}</p>'
+
+
+# ---------------------------------------------------------------- the whole book as one page
+
+_LOCAL = re.compile(r"""\b(src|href|poster)=(["'])(?![a-z][a-z0-9+.-]*:|//|\#)([^"']+)\2""")
+
+
+def write_whole_book(site: Path, names: Sequence[str]) -> Path:
+    """All pages behind each other in one, `print.html`, from which a browser makes the PDF of the book.
+
+    Args:
+        site: the built pages.
+        names: of the pages in reading order, without suffix.
+
+    Returns:
+        The page.
+
+    Raises:
+        ChapterError: a page has no article to take over.
+    """
+    frame, articles = "", []
+    for name in names:
+        text = (site / f"{name}.html").read_text()
+        match = re.search(r'<article class="bd-article"[^>]*>.*?</article>', text, re.DOTALL)
+        if not match:
+            raise ChapterError(f"{name}.html has no article; expected <article class='bd-article'>.")
+        folder = posixpath.dirname(name)
+        articles.append(_LOCAL.sub(lambda found, at=folder: _from_root(found, at), match[0]))
+        frame = frame or _LOCAL.sub(lambda found, at=folder: _from_root(found, at), text)
+    frame = frame.replace('data-content_root="../"', 'data-content_root="./"')
+    start = frame.index('<article class="bd-article"')
+    end = frame.index("</article>", start) + len("</article>")
+    body = "\n".join(f'<div class="whole-book-page">{article}</div>' for article in articles)
+    return write_atomic(site / "print.html", frame[:start] + body + frame[end:])
+
+
+def _from_root(found: re.Match[str], folder: str) -> str:
+    """An attribute with its address as seen from the site's root."""
+    attribute, quote, address = found.groups()
+    return f"{attribute}={quote}{posixpath.normpath(posixpath.join(folder, address))}{quote}"

@@ -1,0 +1,103 @@
+"""Numbers are held against bands, and bands change only with a reason."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from adlib_book.nightly import bands
+
+RECORD = {
+    "id": "01_tiny.book.20260101T000000.abcdef",
+    "chapter": "01_tiny",
+    "profile": "book",
+    "adlib": "0123456789ab",
+    "commit": "fedcba987654",
+    "device": "cpu",
+    "versions": {"torch": "2.14.1"},
+    "metrics": {"auroc": {"value": 0.9, "tolerance": 0.02}, "count": {"value": 600.0, "tolerance": None}},
+}
+
+
+def with_value(metric, value):
+    return {**RECORD, "metrics": {**RECORD["metrics"], metric: {"value": value, "tolerance": None}}}
+
+
+@pytest.fixture
+def root(tmp_path):
+    bands.update(tmp_path, RECORD, "first run")
+    return tmp_path
+
+
+def test_a_new_baseline_names_its_source_and_reason(root):
+    entries = bands.load(bands.baseline_path(root, "01_tiny", "book"))
+    assert entries["auroc"]["value"] == 0.9
+    assert entries["auroc"]["tolerance"] == 0.02, "what the chapter asked for"
+    assert entries["count"]["tolerance"] == 60.0, "a tenth, where it asked for nothing"
+    assert RECORD["id"] in entries["auroc"]["source"]
+    assert entries["auroc"]["reason"] == "first run"
+
+
+@pytest.mark.parametrize(
+    ("value", "inside"), [(0.9, True), (0.92, True), (0.88, True), (0.921, False), (0.0, False)]
+)
+def test_a_number_outside_its_band_is_found(root, value, inside):
+    found = bands.check(root, with_value("auroc", value))
+    assert (not found) == inside
+    if not inside:
+        text = str(found[0])
+        assert "auroc" in text
+        assert f"{value:.6g}" in text
+        assert "[0.88, 0.92]" in text
+        assert RECORD["id"] in text
+
+
+def test_a_number_without_a_baseline_is_found(root):
+    (found,) = bands.check(root, with_value("aupro", 0.5))
+    assert "aupro: 0.5 has no baseline" in str(found)
+
+
+def test_a_baseline_without_its_number_is_found(root):
+    (found,) = bands.check(root, {**RECORD, "metrics": {"auroc": {"value": 0.9, "tolerance": None}}})
+    assert "count: missing" in str(found)
+
+
+def test_an_update_keeps_the_width_of_the_band_and_says_old_and_new(root):
+    assert bands.update(root, with_value("auroc", 0.7), "the loss was wrong") == ["auroc: 0.9 -> 0.7"]
+    entries = bands.load(bands.baseline_path(root, "01_tiny", "book"))
+    assert entries["auroc"]["tolerance"] == pytest.approx(0.02)
+    assert entries["count"]["reason"] == "first run", "what has not moved is not touched"
+
+
+def test_nothing_changes_without_a_reason(root):
+    before = bands.baseline_path(root, "01_tiny", "book").read_text()
+    with pytest.raises(ValueError, match="--reason"):
+        bands.update(root, with_value("auroc", 0.7), "  ")
+    assert bands.baseline_path(root, "01_tiny", "book").read_text() == before
+
+
+def test_numbers_that_are_no_longer_reported_go(root):
+    changes = bands.update(root, {**RECORD, "metrics": {"auroc": RECORD["metrics"]["auroc"]}}, "not needed")
+    assert changes == ["count: 600 -> gone"]
+
+
+def test_a_band_may_be_given_by_its_ends():
+    entry = {"value": 0.5, "low": 0.4, "high": 0.9, "source": "s", "reason": "r"}
+    assert bands.band(entry) == (0.4, 0.9)
+    assert not bands.compare(with_value("auroc", 0.85) | {"metrics": {"a": {"value": 0.85}}}, {"a": entry})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "no valid JSON"),
+        (json.dumps({"auroc": {"value": 1, "source": "s", "reason": "r"}}), "lacks tolerance"),
+        (json.dumps({"auroc": {"value": 1, "tolerance": 0}}), "lacks source, reason"),
+    ],
+)
+def test_a_broken_baseline_file_is_refused(tmp_path, text, message):
+    path = tmp_path / "b.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        bands.load(path)

@@ -1,0 +1,246 @@
+"""The history: plain lines that survive accidents, drifts found inside the band, a page drawn quickly."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+
+import pandas as pd
+import pytest
+
+from adlib_book.ledger import results
+from adlib_book.nightly import bands, history
+from adlib_book.site import numbers
+
+NAME = "01_tiny"
+
+
+def a_run(number, metrics, **changes):
+    day = f"2026-{1 + number // 28 % 12:02}-{1 + number % 28:02}T{number // 336:02}:00:00+00:00"
+    return {
+        "id": f"{NAME}.book.{number:04}",
+        "chapter": NAME,
+        "profile": "book",
+        "started_at": day,
+        "night": str(number),
+        "outcome": "passed",
+        "seconds": 60.0,
+        "peak_mb": 900.0,
+        "adlib": "0123456789ab",
+        "commit": "fedcba987654",
+        "device": "cpu",
+        "hardware": {"processor": "p", "instructions": "AVX512", "cores": 2},
+        "versions": {"torch": "2.14.1", "numpy": "2.4.6"},
+        "metrics": metrics,
+    } | changes
+
+
+def a_record(metrics):
+    told = {name: {"value": value, "tolerance": 0.1} for name, value in metrics.items()}
+    return a_run(0, told, id=f"{NAME}.book.now")
+
+
+@pytest.fixture
+def nights(workspace):
+    """Write runs into the history, and a baseline of 0.9 +- 0.1 for the score."""
+    bands.update(workspace.root, a_record({"score": 0.9}), "first")
+
+    def write(runs):
+        path = history.path(workspace, "book")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(run) + "\n" for run in runs))
+        return history.runs(workspace, "book")
+
+    return write
+
+
+def jitter(count, scale=0.005, slope=0.0, seed=0):
+    draw = random.Random(seed)
+    return [0.9 + slope * number + draw.gauss(0, scale) for number in range(count)]
+
+
+def drifts(workspace, runs):
+    return history.drifts(workspace, "book", NAME, runs)
+
+
+def test_a_slow_drift_inside_the_band_is_found(workspace, nights):
+    values = jitter(40, slope=-0.0015)
+    assert all(0.8 < value < 1.0 for value in values), "no single night leaves the band"
+    (found,) = drifts(workspace, nights(a_run(n, {"score": v}) for n, v in enumerate(values)))
+    assert found.metric == "score"
+    assert found.last < found.first - 0.025
+    assert "inside its band [0.8, 1]" in str(found)
+
+
+@pytest.mark.parametrize("slope", [-0.001, -0.0008])
+def test_a_drift_so_slow_that_a_month_does_not_show_it_is_found(workspace, nights, slope):
+    """Half a hundredth of the band's width each night: beyond thirty nights, long before the band's end."""
+    values = [0.9 + slope * night for night in range(60)]
+    assert all(value > 0.8 for value in values)
+    assert not history.drift(values[-history.WINDOW :], 0.8, 1.0)
+    (found,) = drifts(workspace, nights(a_run(n, {"score": v}) for n, v in enumerate(values)))
+    assert found.nights == 60
+
+
+def test_a_step_that_stays_inside_the_band_is_found(workspace, nights):
+    values = [0.9] * 20 + [0.86] * 12
+    assert drifts(workspace, nights(a_run(n, {"score": v}) for n, v in enumerate(values)))
+
+
+def test_jitter_is_not_taken_for_drift():
+    found = sum(history.drift(jitter(30, 0.03, seed=seed), 0.8, 1.0) is not None for seed in range(300))
+    assert found <= 2
+
+
+def test_what_never_moves_does_not_drift():
+    assert history.drift([0.9] * 30, 0.8, 1.0) is None
+    assert history.drift([0.9, 0.8], 0.8, 1.0) is None
+
+
+def test_another_machine_is_no_drift(workspace, nights):
+    runs = [a_run(n, {"score": 0.9}) for n in range(20)]
+    runs += [a_run(n, {"score": 0.85}, hardware={"processor": "q"}) for n in range(20, 40)]
+    assert not drifts(workspace, nights(runs))
+
+
+def test_a_drift_that_was_looked_at_is_over_when_the_baseline_is_set_anew(workspace, nights):
+    values = jitter(40, slope=-0.0015)
+    runs = nights(a_run(n, {"score": v}) for n, v in enumerate(values))
+    record = a_run(40, {"score": {"value": values[-1], "tolerance": None}})
+    changes = bands.update(workspace.root, record, "the new optimiser; looked at", inside=True)
+    assert changes[0].startswith("score: 0.9 -> 0.83")
+    assert not drifts(workspace, [*runs, a_run(41, {"score": values[-1]})])
+
+
+def test_what_has_changed_since_the_run_before_is_named(nights):
+    runs = nights([a_run(0, {}), a_run(1, {}, versions={"torch": "2.15.0", "numpy": "2.4.6"}, commit="new")])
+    assert history.changes(runs[:1], runs[1]) == ["commit fedcba987654 -> new", "torch 2.14.1 -> 2.15.0"]
+    assert history.changes([], runs[0]) == []
+    nameless = a_run(1, {}, versions={}, hardware={}, device=None)
+    assert history.changes([runs[0], nameless], a_run(2, {})) == [], "a run that did not say is passed over"
+
+
+def test_a_torn_line_costs_that_line_only(workspace, nights):
+    nights([a_run(0, {"score": 0.9})])
+    path = history.path(workspace, "book")
+    with open(path, "a") as file:
+        file.write('{"id": "torn", "sco')
+    assert results.Ledger(path).add(a_run(1, {"score": 0.91}))
+    with pytest.warns(UserWarning, match="line 2"):
+        assert len(history.runs(workspace, "book")) == 2
+
+
+def test_nights_are_kept_in_the_checkout_once(workspace, nights, tmp_path):
+    nights([a_run(0, {"score": 0.9}), a_run(1, {"score": 0.9})])
+    assert history.keep(workspace, "book") == 2
+    assert history.keep(workspace, "book") == 0
+    assert len(history.runs(workspace, "book")) == 2
+    elsewhere = tmp_path / "elsewhere.jsonl"
+    elsewhere.write_text(json.dumps(a_run(2, {"score": 0.9})) + "\n")
+    assert history.keep(workspace, "book", [elsewhere]) == 1
+
+
+def test_a_named_history_that_does_not_exist_is_an_error_and_nothing_is_kept(workspace, nights, tmp_path):
+    assert history.keep(workspace, "book") == 0, "no night has run here yet, and none was named"
+    nights([a_run(0, {"score": 0.9})])
+    for missing in (tmp_path / "nope.jsonl", tmp_path):
+        with pytest.raises(FileNotFoundError, match=str(missing)):
+            history.keep(workspace, "book", [history.path(workspace, "book"), missing])
+    assert not history.kept_path(workspace, "book").exists()
+
+
+def test_a_thousand_nights_of_fifty_numbers_are_read_and_drawn_in_a_second(workspace, nights):
+    names = [f"image_auroc/{number}" for number in range(50)]
+    bands.update(workspace.root, a_record(dict.fromkeys(names, 0.9)), "first")
+    series = {name: jitter(1000, seed=seed) for seed, name in enumerate(names)}
+    nights(a_run(n, {name: series[name][n] for name in names}) for n in range(1000))
+    record = a_record(dict.fromkeys(names, 0.9))
+    begin = time.process_time()
+    text = numbers.watched_numbers([record], workspace)
+    seconds = time.process_time() - begin
+    print(f"{seconds:.2f} s")
+    assert seconds < 1.0
+    assert text.count("<svg") == 50
+    assert len(pd.read_json(history.path(workspace, "book"), lines=True)) == 1000
+
+
+def test_the_page_says_value_band_runs_and_origin(workspace, nights):
+    nights([a_run(n, {"score": 0.9}) for n in range(5)])
+    text = numbers.watched_numbers([a_record({"score": 0.7})], workspace)
+    for part in (
+        "## A tiny chapter",
+        "fedcba987654",
+        "torch 2.14.1",
+        "0.8 to 1",
+        "outside",
+        "6 runs, from 0.9 to 0.7",
+    ):
+        assert part in text, part
+    assert "5 earlier runs on this kind of machine" in text
+
+
+def test_a_number_without_a_band_says_so(workspace, nights):
+    assert "<td>no band yet</td>" in numbers.watched_numbers([a_record({"new": 0.7})], workspace)
+
+
+def test_the_page_counts_its_own_run_once(workspace, nights):
+    runs = nights(a_run(n, {"score": 0.9}) for n in range(3))
+    record = runs[-1] | {"metrics": {"score": {"value": 0.9, "tolerance": 0.1}}}
+    assert "2 earlier runs" in numbers.chapter_table(record, runs, workspace)
+
+
+def test_the_page_is_written_below_its_text(workspace, nights, tmp_path):
+    page = tmp_path / "watched_numbers.md"
+    page.write_text("# Watched numbers\n")
+    numbers.write_page(page, [a_record({"score": 0.9})], workspace)
+    assert page.read_text().startswith("# Watched numbers\n\n## A tiny chapter\n")
+
+
+def test_a_sparkline_of_one_run_and_no_band():
+    assert "1 runs" in numbers.sparkline([0.5], None, None)
+
+
+# ---------------------------------------------------------------- bands
+def seeds(*values):
+    return [
+        {"parameters": {"seed": seed}, "metrics": {"score": {"value": value}}}
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_a_band_is_as_wide_as_seeds_scatter():
+    """Five runs, standard deviation 0.02: t(0.995, 4) = 4.604 and sqrt(1 + 1/5)."""
+    spread = 0.02 / (2.5**0.5)
+    values = [0.9 + spread * offset for offset in (-2, -1, 0, 1, 2)]
+    width = bands.spread(seeds(*values))["score"]
+    assert width == pytest.approx(4.6041 * 0.02 * 2**0.5, rel=1e-4)
+
+
+def test_the_band_holds_what_it_promises():
+    """Seven normal runs: five give the width, the sixth is the baseline; of the seventh 99 % fall into its band."""
+    draw = random.Random(0)
+    inside = 0
+    for _ in range(1000):
+        *values, default, new = (draw.gauss(0.9, 0.02) for _ in range(7))
+        inside += abs(new - default) <= bands.spread(seeds(*values))["score"]
+    assert 980 <= inside <= 998
+
+
+def test_numbers_that_no_seed_moves_still_have_a_band():
+    assert bands.spread(seeds(0.5, 0.5, 0.5)) == {"score": 0.0005}
+
+
+@pytest.mark.parametrize("values", [(0.9,), (0.9, 0.8)])
+def test_a_spread_needs_three_seeds(values):
+    with pytest.raises(ValueError, match="at least three"):
+        bands.spread(seeds(*values))
+
+
+def test_another_device_has_a_wider_band():
+    entry = {"value": 0.9, "tolerance": 0.05, "device": "cpu"}
+    assert bands.band(entry) == bands.band(entry, "cpu") == pytest.approx((0.85, 0.95))
+    assert bands.band(entry, "cuda:0") == pytest.approx((0.8, 1.0))
+    record = {"id": "r", "device": "cuda:0", "metrics": {"score": {"value": 0.82}}}
+    assert not bands.compare(record, {"score": entry})
+    assert bands.compare(record | {"device": "cpu"}, {"score": entry})

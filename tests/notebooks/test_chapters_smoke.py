@@ -1,0 +1,50 @@
+"""Every chapter runs in the smoke profile, inside its bands, and the pages can be built from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from adlib_book.nightly import bands
+from adlib_book.runner.run import run_chapter
+from adlib_book.runner.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKSPACE = Workspace(ROOT)
+
+
+@pytest.mark.parametrize("name", WORKSPACE.chapters())
+def test_a_chapter_runs_and_its_numbers_are_inside_their_bands(name):
+    record = run_chapter(name, "smoke", workspace=WORKSPACE)
+    found = bands.check(ROOT, record)
+    assert not found, "\n".join(map(str, found))
+    assert record["seconds"] < 300, "a smoke run takes seconds, or a few minutes on a machine that is busy"
+
+
+@pytest.mark.parametrize("name", WORKSPACE.chapters())
+def test_every_image_of_a_chapter_has_words(name):
+    run_chapter(name, "smoke", workspace=WORKSPACE)
+    executed = nbformat.read(WORKSPACE.executed(name, "smoke")[0], as_version=4)
+    for cell in executed.cells:
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 20, (
+                f"say in the cell's metadata, mystnb.image.alt, what this shows:\n{cell.source}"
+            )
+
+
+@pytest.mark.parametrize("name", WORKSPACE.chapters())
+def test_beginnings_of_exercises_fail_for_the_right_reason(name):
+    """Any other failure stops the run; a beginning that does not fail has no dots to replace."""
+    run_chapter(name, "smoke", workspace=WORKSPACE)
+    executed = nbformat.read(WORKSPACE.executed(name, "smoke")[0], as_version=4)
+    for cell in executed.cells:
+        if "starter" in cell.metadata.get("tags", []):
+            said = "".join(output.get("text", "") for output in cell.outputs)
+            assert said.splitlines()[-1].startswith("Your turn ("), cell.source
+
+
+def test_the_pages_can_be_built_from_it(smoke_site):
+    assert (smoke_site / "index.html").is_file()

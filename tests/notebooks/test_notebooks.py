@@ -1,0 +1,178 @@
+"""Every chapter keeps to the conventions of the house."""
+
+from __future__ import annotations
+
+import ast
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from adlib_book.runner.parameters import declared_parameters
+from adlib_book.site.build import page_names
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST_CELL = 25
+# A chapter says these things, in headings or in bold at the start of a paragraph.
+SAYS = {
+    "objectives": r"objectives|you will",
+    "time": r"\bminutes?\b",
+    "summary": r"^#+ .*summary",
+    "exercises": r"^#+ .*exercises?",
+    "references": r"^#+ .*references",
+}
+
+
+def pytest_generate_tests(metafunc):
+    if "notebook" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "notebook",
+            [nbformat.read(path, as_version=4) for path in CHAPTERS],
+            ids=[p.stem for p in CHAPTERS],
+        )
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook) -> str:
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def test_outputs_are_stripped(notebook):
+    for cell in code(notebook):
+        assert not cell.outputs, f"strip the outputs: make format\n{cell.source[:80]}"
+        assert cell.execution_count is None
+    assert "widgets" not in notebook.metadata
+
+
+def test_it_declares_its_parameters(notebook):
+    assert {"profile", "seed"} <= declared_parameters(notebook).keys()
+    assert declared_parameters(notebook)["profile"] == "book", "what a reader runs is what the page shows"
+
+
+def test_its_parameters_are_fields_of_a_form_in_colab(notebook):
+    (cell,) = [cell for cell in code(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    for line in cell.source.splitlines():
+        assert re.search(r"# @param (\[.+\]|\{type: \"(string|integer|number|boolean|raw)\"\})$", line), line
+
+
+def test_the_first_cell_installs_the_distribution_where_it_is_missing(notebook):
+    """On PyPI `adlib` is somebody else's; ours is `adlib-book`, installed only where it is missing."""
+    first = code(notebook)[0].source
+    assert "importlib.metadata" in first or "from importlib import metadata" in first
+    assert "adlib-book" in first
+    assert not re.search(r"install[^\n]*\badlib(?!-book)\b", first)
+    assert "PackageNotFoundError" in first
+    assert not re.search(r"(numpy|torch|pandas)\s*[=<>]=", first), "Colab's own packages keep their versions"
+
+
+def test_nothing_of_adlib_is_imported_before_that(notebook):
+    assert not re.search(r"^\s*(import|from) adlib", code(notebook)[0].source, re.MULTILINE)
+
+
+def test_cells_are_short(notebook):
+    for cell in code(notebook):
+        assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.source[:200]
+
+
+def test_cells_parse(notebook):
+    for cell in code(notebook):
+        ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", cell.source, flags=re.MULTILINE))
+
+
+def test_there_is_no_branch_for_tests(notebook):
+    for cell in code(notebook):
+        assert not re.search(r"\bif\b.*(profile\s*==|testing)", cell.source, re.IGNORECASE), cell.source[:200]
+
+
+@pytest.mark.parametrize("what", SAYS)
+def test_it_says_what_every_chapter_says(notebook, what):
+    assert re.search(SAYS[what], prose(notebook), re.IGNORECASE | re.MULTILINE), f"no {what}"
+
+
+def test_it_begins_with_its_title_and_has_one(notebook):
+    assert notebook.cells[0].cell_type == "markdown"
+    titles = re.findall(r"^# .+", prose(notebook), re.MULTILINE)
+    assert len(titles) == 1
+    assert notebook.cells[0].source.startswith(titles[0])
+
+
+def test_nothing_is_left_to_be_written(notebook):
+    assert not re.search(r"\b(?:PROSE_\w+|TODO|FIXME|TBD|lorem ipsum)\b", prose(notebook))
+
+
+def section(notebook, title: str) -> str:
+    """The text below a heading, up to the next of the same level."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", prose(notebook), re.MULTILINE | re.DOTALL)
+    return found[1] if found else ""
+
+
+def test_the_summary_is_a_list(notebook):
+    points = re.findall(r"^\* \S", section(notebook, "Summary"), re.MULTILINE)
+    assert 3 <= len(points) <= 8, (
+        f"{len(points)} points; a summary has three to eight, each beginning with '* '"
+    )
+
+
+def test_five_questions_to_test_oneself(notebook):
+    """Folded answers, in the form ```{admonition} 1. Question?, below the heading Self-test."""
+    asked = re.findall(
+        r"^```\{admonition\} (\d)\. (.+)\n:class: dropdown tip\n(.+)\n```$",
+        section(notebook, "Self-test"),
+        re.MULTILINE,
+    )
+    assert [number for number, _, _ in asked] == list("12345")
+    for _, question, answer in asked:
+        assert question.endswith((".", "?"))
+        assert len(answer) > 30
+
+
+def test_headings_do_not_skip_a_level(notebook):
+    levels = [len(mark) for mark in re.findall(r"^(#+) ", prose(notebook), re.MULTILINE)]
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+
+
+def test_solutions_are_executed(notebook):
+    for cell in code(notebook):
+        tags = set(cell.metadata.get("tags", []))
+        assert not tags & {"skip", "skip-execution", "raises-exception", "remove-cell"}, tags
+
+
+def test_each_exercise_has_a_beginning_to_complete(notebook):
+    labels = re.findall(r"^```\{exercise\}.*?^:label: ([\w-]+)", prose(notebook), re.MULTILINE | re.DOTALL)
+    starters = [cell.source for cell in code(notebook) if "starter" in cell.metadata.get("tags", [])]
+    assert [re.search(r'your_turn\("([\w-]+)"\)', source)[1] for source in starters] == labels
+
+
+def test_numbers_are_reported(notebook):
+    assert any(re.search(r"\breport\(", cell.source) for cell in code(notebook))
+
+
+def test_every_figure_says_where_it_comes_from(notebook):
+    """Widgets are excepted: the line above the page, with commit and device, speaks for the state they carry."""
+    widgets = re.compile(r"viz\.(?:threshold_explorer|training_scrubber|map_overlay|defect_quiz)\(")
+    for cell in code(notebook):
+        if "image" in cell.metadata.get("mystnb", {}) and not widgets.search(cell.source):
+            assert "viz.stamp(" in cell.source, cell.source
+
+
+def test_every_citation_is_in_the_bibliography(notebook):
+    known = set(re.findall(r"^@\w+\{([\w-]+),", (ROOT / "book" / "references.bib").read_text(), re.MULTILINE))
+    cited = {
+        key for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", prose(notebook)) for key in keys.split(",")
+    }
+    assert {key.strip() for key in cited} <= known
+
+
+def test_the_table_of_contents_lists_every_chapter_and_nothing_else():
+    names = page_names(ROOT / "book" / "_toc.yml")
+    assert {name for name in names if name.startswith("notebooks/")} == {
+        f"notebooks/{path.stem}" for path in CHAPTERS
+    }
+    for name in names:
+        assert list(ROOT.glob(f"{name}.*")), f"{name} does not exist"

@@ -1,0 +1,215 @@
+"""The runner: executes once, caches by what numbers depend on, refuses what it does not know."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from tiny_checkout import CELLS, write_notebook
+
+from adlib import environment
+from adlib.errors import ChapterError
+from adlib_book.reading import report
+from adlib_book.runner import inputs, run
+from adlib_book.runner.inputs import cache_key
+from adlib_book.runner.parameters import checked_parameters, declared_parameters
+from adlib_book.runner.provenance import reported
+from adlib_book.runner.run import run_chapter
+
+
+def notebook_of(workspace):
+    return nbformat.read(workspace.chapter("01"), as_version=4)
+
+
+def test_a_chapter_is_executed_recorded_and_then_taken_from_the_cache(workspace):
+    record = run_chapter("01", "smoke", {"seed": 2}, workspace=workspace)
+    executed, record_path = workspace.executed("01_tiny", "smoke")
+
+    assert record["metrics"] == {"score/D1": {"value": 2.5, "tolerance": 0.1}}
+    assert record["parameters"] == {"profile": "smoke", "seed": 2, "rate": 0.5}
+    assert record["seconds"] > 0
+    assert [each["cell"] for each in record["cells"]]
+    assert {"adlib", "commit", "device", "versions", "hardware", "started_at", "key"} <= record.keys()
+    assert json.loads(record_path.read_text()) == record
+    printed = str(nbformat.read(executed, as_version=4).cells)
+    assert f"{sys.executable} smoke" in printed, "the kernel must be this interpreter"
+    assert not (workspace.root / "notebooks" / "made_by_the_chapter.txt").exists()
+
+    before = executed.stat().st_mtime_ns
+    assert run_chapter("01_tiny", "smoke", {"seed": 2}, workspace=workspace) == record
+    assert executed.stat().st_mtime_ns == before, "nothing has changed, so nothing is executed"
+
+    executed.write_text(executed.read_text()[:-200])
+    assert run._finished(executed, record_path, record["key"]) is None, (
+        "a torn notebook is not a finished one"
+    )
+
+
+def test_a_failing_cell_is_named_and_leaves_no_record(workspace):
+    cells = [*CELLS[:2], new_code_cell("raise ArithmeticError('the loss is upside down')")]
+    write_notebook(workspace.chapter("01"), cells)
+    with pytest.raises(ChapterError, match=r"(?s)01_tiny.*ArithmeticError: the loss is upside down.*work"):
+        run_chapter("01", workspace=workspace)
+    assert not workspace.executed("01_tiny", "smoke")[1].exists()
+
+
+def test_an_interrupted_run_leaves_no_record_and_the_next_one_starts_afresh(workspace, monkeypatch):
+    executed, record_path = workspace.executed("01_tiny", "smoke")
+    executed.parent.mkdir(parents=True)
+    record_path.write_text('{"key": "of an older run"}')
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_chapter("01", workspace=workspace)
+    assert not record_path.exists()
+
+
+def test_a_full_disk_leaves_no_record(workspace, monkeypatch):
+    def full(path, data):
+        raise OSError(28, f"could not write {path}: No space left on device")
+
+    text = nbformat.writes(notebook_of(workspace))
+    monkeypatch.setattr(run, "execute", lambda *_: text)
+    monkeypatch.setattr(run, "write_atomic", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_chapter("01", workspace=workspace)
+    assert not workspace.executed("01_tiny", "smoke")[1].exists()
+
+
+@pytest.mark.parametrize(
+    ("profile", "given", "message"),
+    [
+        ("smoke", {"sed": 1}, "unknown parameter 'sed'. Did you mean 'seed'"),
+        ("smok", {}, "unknown profile 'smok'. Did you mean 'smoke'"),
+        ("smoke", {"seed": "one"}, r"parameter 'seed' is 'one' \(str\); expected int"),
+        ("smoke", {"seed": True}, r"expected int"),
+        ("smoke", {"profile": "book"}, "use --profile book instead"),
+    ],
+)
+def test_what_the_notebook_does_not_declare_is_refused(workspace, profile, given, message):
+    with pytest.raises(ValueError, match=message):
+        run_chapter("01", profile, given, workspace=workspace)
+    assert not (workspace.build / "executed").exists(), "refused before anything is executed"
+
+
+def test_a_whole_number_will_do_for_a_real_one():
+    assert checked_parameters({"profile": "book", "rate": 0.5}, "book", {"rate": 1})["rate"] == 1
+
+
+def test_an_unknown_chapter_is_refused_with_the_nearest_name(workspace):
+    with pytest.raises(ValueError, match=r"unknown chapter '01_tinny'. Did you mean '01_tiny'"):
+        run_chapter("01_tinny", workspace=workspace)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import os", "no plain assignment"),
+        ("seed = 1 + 1", "no literal"),
+        ("a = b = 1", "no plain assignment"),
+    ],
+)
+def test_a_parameters_cell_holds_literals_only(source, message):
+    cell = new_code_cell(source, metadata={"tags": ["parameters"]})
+    with pytest.raises(ValueError, match=message):
+        declared_parameters(nbformat.v4.new_notebook(cells=[cell]))
+
+
+def test_there_is_exactly_one_parameters_cell():
+    with pytest.raises(ValueError, match="0 cells are tagged"):
+        declared_parameters(nbformat.v4.new_notebook(cells=[new_markdown_cell("x")]))
+
+
+def test_annotated_parameters_are_read():
+    cell = new_code_cell("seed: int = 3\ncells = ['a']", metadata={"tags": ["parameters"]})
+    assert declared_parameters(nbformat.v4.new_notebook(cells=[cell])) == {"seed": 3, "cells": ["a"]}
+
+
+def test_the_cache_key_changes_with_everything_that_can_move_a_number(workspace, monkeypatch, tmp_path):
+    notebook = notebook_of(workspace)
+    keys = [cache_key(notebook, {"seed": 0}, workspace)]
+    assert cache_key(notebook, {"seed": 0}, workspace) == keys[0]
+
+    keys.append(cache_key(notebook, {"seed": 1}, workspace))
+    (workspace.root / "requirements.lock").write_text("nothing==2\n")
+    keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    (workspace.root / "results").mkdir()
+    (workspace.root / "results" / "runs.jsonl").write_text("{}\n")
+    keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "mnist.npz").write_bytes(b"0")
+    monkeypatch.setenv("ADLIB_DATA", str(data))
+    keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    (data / "mnist.npz").write_bytes(b"01")
+    keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    monkeypatch.setattr(inputs, "code_hash", lambda: "another")
+    keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    notebook.cells[2].source += "\n# changed"
+    keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    hardware = environment.hardware()
+    monkeypatch.setattr(environment, "hardware", lambda: hardware | {"threads": hardware["threads"] + 1})
+    keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    assert len(set(keys)) == len(keys)
+
+
+def test_new_prose_is_taken_over_without_a_new_run(workspace):
+    notebook = notebook_of(workspace)
+    notebook.cells[-1].metadata["mystnb"] = {"image": {"alt": "words"}}
+    nbformat.write(notebook, workspace.chapter("01"))
+    first = run_chapter("01", "smoke", {"seed": 2}, workspace=workspace)
+    executed, _ = workspace.executed("01_tiny", "smoke")
+    before = nbformat.read(executed, as_version=4)
+    del notebook.cells[-1].metadata["mystnb"]
+    notebook.cells[0].source = "# A tiny chapter, told better"
+    notebook.cells.insert(1, new_markdown_cell("And at more length."))
+    nbformat.write(notebook, workspace.chapter("01"))
+    assert "mystnb" in before.cells[-1].metadata
+
+    second = run_chapter("01", "smoke", {"seed": 2}, workspace=workspace)
+    after = nbformat.read(executed, as_version=4)
+    assert [cell.source for cell in after.cells[:2]] == [cell.source for cell in notebook.cells[:2]]
+    for kind in ("outputs", "source", "execution_count"):
+        code = [[c[kind] for c in each.cells if c.cell_type == "code"] for each in (before, after)]
+        assert code[0] == code[1], kind
+    assert "mystnb" not in after.cells[-1].metadata
+    assert second["id"] == first["id"], "it is the same run"
+    assert [each["cell"] - 1 for each in second["cells"]] == [each["cell"] for each in first["cells"]]
+    assert run_chapter("01", "smoke", {"seed": 2}, workspace=workspace) == second
+
+
+def test_outputs_do_not_change_the_cache_key(workspace):
+    notebook = notebook_of(workspace)
+    before = cache_key(notebook, {}, workspace)
+    notebook.cells[2].execution_count = 7
+    assert cache_key(notebook, {}, workspace) == before
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "many", None, [1, 2]])
+def test_only_finite_numbers_are_reported(value):
+    with pytest.raises(ValueError, match="metric 'auroc' is"):
+        report("auroc", value)
+
+
+def test_a_tolerance_is_not_negative():
+    with pytest.raises(ValueError, match="tolerance"):
+        report("auroc", 0.5, tolerance=-1)
+
+
+def test_outside_a_kernel_reporting_is_silent(capsys):
+    report("auroc", 0.5)
+    assert capsys.readouterr().out == ""
+
+
+def test_one_name_is_reported_once():
+    metadata = {"adlib": {"name": "auroc", "value": 1.0, "tolerance": None}}
+    output = nbformat.v4.new_output("display_data", data={}, metadata=metadata)
+    notebook = nbformat.v4.new_notebook(cells=[new_code_cell("", outputs=[output, output])])
+    with pytest.raises(ValueError, match="'auroc' is reported twice"):
+        reported(notebook)
