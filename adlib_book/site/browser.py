@@ -19,8 +19,8 @@ import platformdirs
 
 from adlib.errors import ChapterError
 from adlib.files import locked, write_atomic
+from adlib_book.npm import Package, npm_command, package_file
 from adlib_book.runner.workspace import Workspace
-from adlib_book.site.scripts import Package, npm_command, package_file
 
 COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 # For machines without a browser, such as a bare container: built for exactly that, 64-bit x86 Linux.

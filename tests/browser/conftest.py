@@ -8,8 +8,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from adlib_book.npm import Package, package_file
 from adlib_book.site.browser import served, started
-from adlib_book.site.scripts import Package, package_file
 
 AXE = Package(
     "axe-core",

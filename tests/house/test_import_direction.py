@@ -24,7 +24,7 @@ ROOMS = [
     ("adlib.training",),
     ("adlib.detectors",),
     ("adlib.viz", "adlib.experiment"),
-    ("adlib_book.reading", "adlib_book.published"),
+    ("adlib_book.reading", "adlib_book.published", "adlib_book.npm"),
     ("adlib_book.ledger",),
     ("adlib_book.runner",),
     ("adlib_book.nightly",),

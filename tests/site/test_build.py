@@ -17,6 +17,8 @@ from tiny_checkout import make_workspace
 import adlib
 from adlib.errors import ChapterError
 from adlib.files import write_atomic
+from adlib_book import npm
+from adlib_book.npm import Package
 from adlib_book.runner.run import run_chapter
 from adlib_book.site import scripts
 from adlib_book.site.build import (
@@ -29,7 +31,7 @@ from adlib_book.site.build import (
 )
 from adlib_book.site.checks import check_executed, check_pages, foreign_resources
 from adlib_book.site.pages import public_modules
-from adlib_book.site.scripts import PACKAGES, Package, fetch_scripts
+from adlib_book.site.scripts import PACKAGES, fetch_scripts
 
 # One worker builds the pages, once.
 
@@ -274,7 +276,7 @@ def package(tmp_path, monkeypatch):
         (tmp_path / cwd / "small-1.0.0.tgz").write_bytes(data)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(scripts.subprocess, "run", pack)
+    monkeypatch.setattr(npm.subprocess, "run", pack)
     return small, data, served
 
 
@@ -301,7 +303,7 @@ def test_a_package_that_somebody_changed_is_refused(package, tmp_path, monkeypat
 
 def test_without_a_network_the_remedy_is_named(package, tmp_path, monkeypatch):
     failed = subprocess.CompletedProcess([], 1, "", "npm error network")
-    monkeypatch.setattr(scripts.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(npm.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(
         ChapterError, match=r"(?s)could not fetch small.*npm error network.*connect to a network"
     ):
@@ -313,6 +315,6 @@ def test_the_reference_lists_every_public_module_of_both_packages():
     paths = [path.relative_to(root) for package in packages for path in (root / package).rglob("[!_]*.py")]
     rooms = {".".join(name.split(".")[:2]) for name in public_modules()}
     # What readers do not call: the floor that all others stand on, and the command line.
-    floor = {"adlib.errors", "adlib.files", "adlib.environment", "adlib_book.cli"}
+    floor = {"adlib.errors", "adlib.files", "adlib.environment", "adlib_book.cli", "adlib_book.npm"}
     assert rooms >= {".".join(path.with_suffix("").parts[:2]) for path in paths} - floor
     assert len(public_modules()) == len(set(public_modules()))
