@@ -268,7 +268,7 @@ def package(tmp_path, monkeypatch):
         info.size = 3
         archive.addfile(info, io.BytesIO(b"1+1"))
     data, served = buffer.getvalue(), []
-    small = Package("small", "1.0.0", scripts._integrity(data), {"package/x.js": "x.js"})
+    small = Package("small", "1.0.0", npm._integrity(data), {"package/x.js": "x.js"})
     monkeypatch.setattr(scripts, "PACKAGES", (small,))
 
     def pack(command, *, cwd, **_):
