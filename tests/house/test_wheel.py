@@ -28,6 +28,12 @@ def test_it_holds_the_package_and_the_ledger(wheel):
     assert {f"adlib_book/_results/{path.name}" for path in (ROOT / "results").glob("*.jsonl")} <= names
 
 
+def test_it_holds_the_printed_tables(wheel):
+    tables = [path.name for path in (ROOT / "adlib_book" / "published").glob("*.csv")]
+    assert tables
+    assert {f"adlib_book/published/{name}" for name in tables} <= set(wheel.namelist())
+
+
 def test_it_holds_nothing_else(wheel):
     allowed = ("adlib/", "adlib_book/", "adlib_book-")
     assert all(name.startswith(allowed) and "__pycache__" not in name for name in wheel.namelist())

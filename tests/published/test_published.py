@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import csv
+import re
+import shutil
+from pathlib import Path
 
+import pandas as pd
+import pytest
+
+from adlib.data.sources import CLASS_NAMES
 from adlib.detectors.dual_discriminator import Config
+from adlib.environment import clear_cached_sources, hash_of
 from adlib.transforms import TRANSFORMS
+from adlib_book import published
 from adlib_book.published import (
     chung_classes,
     chung_surfaces,
@@ -20,6 +29,49 @@ from adlib_book.published import (
     tang_contamination,
     tang_distances,
 )
+from adlib_book.runner.inputs import READ_BY_CHAPTERS
+
+FOLDER = Path(published.__file__).parent
+FILES = sorted(FOLDER.glob("*.csv"))
+
+
+def kind(cell: str) -> str:
+    assert re.fullmatch(r"~?\d+(\.\d+)?|lost|stated|inferred", cell), cell
+    return {"~": "recalled", "l": "lost"}.get(cell[0], "printed")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_line_of_a_file_says_what_its_cells_are(path):
+    with path.open(newline="") as file:
+        header, *lines = csv.reader(file)
+    assert header[-1] == "cells"
+    assert len(set(header)) == len(header)
+    assert len({line[0] for line in lines}) == len(lines) > 1
+    for line in lines:
+        assert len(line) == len(header)
+        kinds = {kind(cell) for cell in line[1:-1]}
+        assert line[-1] == " and ".join(name for name in ("printed", "recalled", "lost") if name in kinds)
+
+
+def test_a_changed_cell_changes_what_chapters_depend_on(tmp_path):
+    book = tmp_path / "adlib_book"
+    shutil.copytree(FOLDER, book / "published")
+    before = hash_of(book, ("published",))
+    for path in FILES:
+        copy = book / "published" / path.name
+        copy.write_text(copy.read_text() + "one more line\n")
+        clear_cached_sources()
+        after = hash_of(book, ("published",))
+        assert after != before, path.name
+        before = after
+    assert "published" in READ_BY_CHAPTERS
+
+
+def test_the_classes_of_kim_s_files_are_those_of_the_sets():
+    for name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
+        with (FOLDER / f"kim_{name}.csv").open(newline="") as file:
+            header = next(csv.reader(file))
+        assert header[1:-3] == list(CLASS_NAMES[name])
 
 
 def test_means_of_tang_s_tables():
