@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import time
-import warnings
 
 import torch
 from torch import nn
@@ -67,7 +66,7 @@ def _bf16_gain(device: torch.device) -> float:
     """How many times faster a convolutional step is in bf16 than in float32 on this device.
 
     On one thread, in turns, and the best of each: another program on the machine must not decide for us, and
-    threads that wait for each other beside a busy neighbour measure the neighbour.
+    timings with several threads reflect other programs.
     """
     if device.type not in ("cpu", "cuda"):
         return 0.0
@@ -85,44 +84,6 @@ def _bf16_gain(device: torch.device) -> float:
         torch.set_num_threads(threads)
     plain, half = (min(times) for times in zip(*turns))
     return plain / half
-
-
-COMPILATIONS = ("auto", "on", "off")
-_WORTH_COMPILING = 5000  # steps; below, the minute that compiling takes is not earned back
-
-
-def pick_compilation(setting: str, device: torch.device, steps: int) -> bool:
-    """Whether to compile the networks for training with torch.compile.
-
-    Args:
-        setting: "on", "off", or "auto", which says no to runs under 5,000 steps without trying, and otherwise
-            times a small network both ways: on two cores compiling costs 10 to 60 s and gains a fifth at best.
-        device: where training will run.
-        steps: how long it will run.
-
-    Raises:
-        ValueError: another name.
-    """
-    if setting not in COMPILATIONS:
-        raise unknown_name("compilation", setting, COMPILATIONS)
-    if setting == "off" or device.type == "meta" or (setting == "auto" and steps < _WORTH_COMPILING):
-        return False
-    return setting == "on" or _compile_gain(device) >= 1.1
-
-
-@functools.cache
-def _compile_gain(device: torch.device) -> float:
-    """How many times faster a small convolutional step is when compiled; 0 where it cannot be compiled."""
-    network, images = _small_network(device)
-    plain = _step_seconds(network, images, None)
-    try:
-        network.compile()
-        return plain / _step_seconds(network, images, None)
-    except Exception as error:  # no compiler on this machine, or a card that the compiler does not know
-        warnings.warn(
-            f"torch.compile does not work here ({error}); training goes on without it.", stacklevel=3
-        )
-        return 0.0
 
 
 def _small_network(device: torch.device) -> tuple[nn.Module, torch.Tensor]:

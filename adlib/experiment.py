@@ -3,7 +3,9 @@
 Thresholds and the choice of a checkpoint see validation-normal images only; the labels of the test images are
 opened once, at the end. Published habits that leak are measured beside it and carry their name behind an "@":
 
-    image_auroc/D1                 the last checkpoint: our number
+    image_auroc/D1                 the fitted detector: averaged weights where its settings say so (`ema_decay`),
+                                   else the last ones
+    image_auroc/D1@last            the last weights, for detectors that end with averaged ones
     image_auroc/D1@validation      the checkpoint with the lowest validation-normal error, for detectors that have one
     image_auroc/D1@committee       the mean of the later half of the checkpoints, each scaled by validation-normals
     image_auroc/D1@oracle          the checkpoint with the best test AUROC (leaks; the papers' "verification model")
@@ -61,7 +63,7 @@ def run_experiment(
     held: list[dict[str, np.ndarray]] = []
 
     def look(fitted: Detector, step: int) -> None:
-        if fitted.searches or fitted.config.checkpoints == 1:
+        if fitted.searches or (fitted.config.checkpoints == 1 and not fitted.config.ema_decay):
             return  # each look would cost as much as the whole test, and a single one has nothing to be compared with
         for seen, images in ((trail, split.test.images), (held, split.validation.images)):
             seen.append({k: v.numpy() for k, v in fitted.examine(images).scores.items()})
@@ -90,6 +92,7 @@ def run_experiment(
         "metrics": evaluate(detector, split, seen, truth, trail, held)
         | kind_metrics(detector, split, seen.scores, truth),
         "checkpoints": history.checkpoints,
+        "averaged": history.averaged,
         "curves": history.curves(),
         "seconds": {
             "fit": round(history.seconds or total, 3),
@@ -97,7 +100,6 @@ def run_experiment(
             "score_per_image": round(scoring, 6),
         },
         "precision": history.precision,
-        "compiled": history.compiled,
         "data_fingerprint": split.fingerprint,
         "adlib": source_hash(),
         "hash_scheme": HASH_SCHEME,
@@ -116,7 +118,7 @@ def record_id(told: dict[str, Any]) -> str:
 
 def identify(detector: Detector, split: Split, **notes: Any) -> dict[str, Any]:
     """The fields that say which run this is, and their hash as "id": equal runs have equal ids."""
-    settings = {name: value for name, value in asdict(detector.config).items() if name != "compile"}
+    settings = asdict(detector.config)
     told = {
         "detector": detector.name,
         "variant": getattr(detector.config, "variant", "standard"),
@@ -154,8 +156,10 @@ def evaluate(
     habits = train_mode_scores(detector, split.test.images, labels)
     for name, score in seen.scores.items():
         found |= _image_metrics(name, score.numpy(), labels, detector.thresholds[name])
+        aurocs = [metrics.image_auroc(labels, mark[name]) for mark in trail]
+        if trail and detector.config.ema_decay:
+            found[f"image_auroc/{name}@last"] = aurocs[-1]
         if len(trail) > 1:
-            aurocs = [metrics.image_auroc(labels, mark[name]) for mark in trail]
             chosen = detector.history.best_checkpoint()
             if chosen is not None:
                 found[f"image_auroc/{name}@validation"] = aurocs[chosen]

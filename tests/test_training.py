@@ -1,4 +1,4 @@
-"""The loop: history, early stopping on normals, errors that stop it."""
+"""The loop: history, averaged weights, resumption, errors that stop it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from adlib import training
+from adlib import progress, training
+from adlib.averaging import WeightAverage
 from adlib.data import stream_folder
 from adlib.detectors import make_detector
-from adlib.devices import pick_compilation, pick_device, pick_precision
+from adlib.devices import pick_device, pick_precision
 from adlib.training import History, Schedule
 
 
@@ -18,47 +19,126 @@ def _fit(split, **changes):
     return detector.fit(split.train, split.validation, progress="quiet")
 
 
+class Line:
+    """The least that can be trained: y = w x towards y = 3 x. It notes its weight after every step."""
+
+    name, seed, device = "line", 0, torch.device("cpu")
+
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(0)
+        self.networks = self.averaged_networks = torch.nn.ModuleDict(
+            {"line": torch.nn.Linear(1, 1, bias=False)}
+        )
+        torch.nn.init.zeros_(self.networks["line"].weight)
+        self.optimisers = {"line": torch.optim.SGD(self.networks.parameters(), lr=0.2)}
+        self.weights = [0.0]
+
+    def normalise(self, images):
+        return images.float().flatten(1)[:, :1] / 255
+
+    def training_step(self, images):
+        loss = (self.networks["line"](images) - 3 * images).square().mean()
+        self.optimisers["line"].zero_grad()
+        loss.backward()
+        self.optimisers["line"].step()
+        return {"square": loss.detach()}
+
+    def after_step(self, losses):
+        self.weights.append(float(self.networks["line"].weight.detach()))
+
+    def validation_error(self, images):
+        return float((self.networks["line"].weight - 3).abs().detach())
+
+    def identity(self):
+        return "line"
+
+
+def test_the_loop_needs_no_more_of_a_detector_than_it_says(random_images):
+    line, looks = Line(), []
+    schedule = Schedule(steps=60, batch_size=8, checkpoints=3, ema_decay=0.9)
+    images = random_images(20, channels=1, size=2)
+    history = training.fit(
+        line,
+        images,
+        schedule,
+        validation=images,
+        on_checkpoint=lambda it, step: looks.append((step, float(it.networks["line"].weight.detach()))),
+    )
+    assert history.losses["square"][-1] < 0.01 * history.losses["square"][0]
+    assert looks == [(step, line.weights[step]) for step in (20, 40, 60)], (
+        "checkpoints see the weights of their step"
+    )
+    average = 0.0
+    for step, weight in enumerate(line.weights[1:], start=1):
+        keep = min(0.9, (1 + step) / (10 + step))
+        average = keep * average + (1 - keep) * weight
+    assert float(line.networks["line"].weight.detach()) == pytest.approx(average, rel=1e-6)
+    assert history.averaged["validation_error"] == pytest.approx(3 - average, abs=1e-6)
+    assert history.checkpoints[-1]["validation_error"] == pytest.approx(
+        3 - line.weights[-1], rel=1e-4, abs=1e-6
+    )
+
+
+def test_without_an_average_the_last_weights_stay(random_images):
+    line = Line()
+    history = training.fit(line, random_images(20, channels=1, size=2), Schedule(steps=9, ema_decay=0.0))
+    assert float(line.networks["line"].weight.detach()) == line.weights[-1]
+    assert history.averaged == {}
+
+
+def test_means_and_variances_are_averaged_and_counters_are_not():
+    networks = torch.nn.ModuleDict({"norm": torch.nn.BatchNorm1d(2)})
+    average = WeightAverage(networks, 0.5)
+    networks["norm"](torch.tensor([[0.0, 8.0], [2.0, 0.0]]))
+    mean = networks["norm"].running_mean.clone()
+    average.update(100)
+    average.copy_into_networks()
+    assert networks["norm"].running_mean.equal(mean / 2)
+    assert int(networks["norm"].num_batches_tracked) == 1
+
+
+def test_only_the_part_that_a_phase_trains_is_averaged(tiny_split):
+    """The student imitates the teacher that it was shown, not an average of its past."""
+    detector = make_detector(
+        "sdn", tiny_split.image_shape, "smoke", steps=6, student_share=0.5, checkpoints=1
+    )
+    states = []
+    look = lambda it, _: states.append({k: v.clone() for k, v in it.networks.state_dict().items()})  # noqa: E731
+    detector.fit(tiny_split.train, progress="quiet", on_checkpoint=look)
+    changed = {
+        k.split(".")[0] for k, v in detector.networks.state_dict().items() if not v.equal(states[-1][k])
+    }
+    assert changed == {"student"}
+
+
+@pytest.mark.parametrize("name", ["ganomaly", "dagan"])
+def test_an_averaged_run_that_is_resumed_equals_one_that_was_not(name, tiny_split, tmp_path):
+    def fit(resume=None, stop=None):
+        detector = make_detector(name, tiny_split.image_shape, "smoke", steps=6, checkpoints=3)
+
+        def look(_, step):
+            if step == stop:
+                raise KeyboardInterrupt
+
+        try:
+            return detector.fit(tiny_split.train, progress="quiet", resume=resume, on_checkpoint=look)
+        except KeyboardInterrupt:
+            return detector
+
+    file = tmp_path / "run.safetensors"
+    fit(file, stop=4)  # its second checkpoint is seen, and not written any more
+    whole, resumed = fit(), fit(file)
+    assert resumed.history.resumed == 1
+    state = resumed.networks.state_dict()
+    assert all(value.equal(state[key]) for key, value in whole.networks.state_dict().items())
+
+
 def test_history_has_a_value_per_step_and_evenly_spread_checkpoints(tiny_split):
     history = _fit(tiny_split, steps=10, checkpoints=4).history
     assert all(len(values) == 10 for values in history.losses.values())
     assert [mark["step"] for mark in history.checkpoints] == [2, 5, 8, 10]
     assert all(0 < mark["validation_error"] < 2 for mark in history.checkpoints)
     assert history.seconds > 0
-
-
-def test_early_stopping_goes_back_to_the_best_checkpoint(tiny_split, monkeypatch):
-    detector = make_detector(
-        "ganomaly", tiny_split.image_shape, "smoke", steps=12, checkpoints=12, patience=2
-    )
-    errors, weights = iter([0.5, 0.3, 0.4, 0.6, 0.1]), []
-
-    def validation_error(_):
-        weights.append(detector.networks["generator"].encoder.code.weight.detach().clone())
-        return next(errors)
-
-    monkeypatch.setattr(detector, "validation_error", validation_error)
-    detector.fit(tiny_split.train, tiny_split.validation, progress="quiet")
-    assert detector.history.step == 4
-    assert detector.history.best_checkpoint() == 1
-    assert detector.networks["generator"].encoder.code.weight.equal(weights[1])
-
-
-def test_a_run_that_stopped_early_is_not_trained_on_when_it_is_called_again(
-    tiny_split, tmp_path, monkeypatch
-):
-    def fit():
-        detector = make_detector(
-            "ganomaly", tiny_split.image_shape, "smoke", steps=9, checkpoints=9, patience=1
-        )
-        errors = iter([0.3, 0.5, 0.1])
-        monkeypatch.setattr(detector, "validation_error", lambda _: next(errors))
-        file = tmp_path / "resume.safetensors"
-        return detector.fit(tiny_split.train, tiny_split.validation, progress="quiet", resume=file)
-
-    first, again = fit(), fit()
-    assert first.history.step == again.history.step == 2
-    images = tiny_split.test.images[:4]
-    assert first.anomaly_score(images).equal(again.anomaly_score(images))
 
 
 def test_checkpoints_without_an_error_are_not_chosen():
@@ -132,13 +212,6 @@ def test_a_stream_from_disk_trains_like_images_in_memory(tiny_split, tmp_path):
         make_detector("pca", (3, 32, 32)).fit(stream())
 
 
-def test_patience_without_validation_images_is_refused_before_anything_is_trained(tiny_split, monkeypatch):
-    detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", patience=1)
-    monkeypatch.setattr(detector, "training_step", lambda _: pytest.fail("a step was taken"))
-    with pytest.raises(ValueError, match=r"pass validation=split\.validation"):
-        detector.fit(tiny_split.train, progress="quiet")
-
-
 def test_a_loss_that_is_not_finite_stops_with_its_name_and_step(tiny_split, monkeypatch):
     detector = make_detector("ganomaly", tiny_split.image_shape, "smoke")
     monkeypatch.setattr("adlib.losses.latent_loss", lambda *_: _[0].sum() * float("nan"))
@@ -153,56 +226,25 @@ def test_nonsense_settings_are_refused():
         pick_precision("half", pick_device("cpu"))
 
 
-@pytest.mark.parametrize("progress", ["terminal", "notebook", "quiet"])
-def test_every_bar_runs(tiny_split, progress, capsys):
-    detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", steps=2)
-    detector.fit(tiny_split.train, progress=progress)
-
-
 @pytest.mark.parametrize(
     ("notebook", "terminal", "ci", "kind"),
     [
-        (True, False, "", "_Notebook"),
-        (False, True, "", "_Terminal"),
-        (False, True, "true", "_Quiet"),
-        (False, False, "", "_Quiet"),
+        (True, False, "", "Notebook"),
+        (False, True, "", "Terminal"),
+        (False, True, "true", "Quiet"),
+        (False, False, "", "Quiet"),
     ],
 )
 def test_the_bar_fits_where_we_are(notebook, terminal, ci, kind, monkeypatch):
     monkeypatch.setenv("CI", ci)
-    monkeypatch.setattr(training, "in_notebook", lambda: notebook)
+    monkeypatch.setattr(progress, "in_notebook", lambda: notebook)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
-    assert type(training._bar("auto", 10, 0, "title")).__name__ == kind
+    assert type(progress.bar("auto", 10, 0, "title")).__name__ == kind
 
 
 def test_an_unknown_bar_is_refused(tiny_split):
     with pytest.raises(ValueError, match="unknown progress 'loud'"):
         make_detector("ganomaly", tiny_split.image_shape, "smoke").fit(tiny_split.train, progress="loud")
-
-
-def test_compiling_is_refused_to_short_runs_and_asked_of_a_probe_for_long_ones(monkeypatch):
-    cpu = pick_device("cpu")
-    monkeypatch.setattr(
-        "adlib.devices._compile_gain", lambda _: pytest.fail("a short run must not be probed")
-    )
-    assert pick_compilation("auto", cpu, steps=1000) is False
-    assert pick_compilation("on", cpu, steps=1) is True
-    for gain, answer in ((1.3, True), (1.0, False)):
-        monkeypatch.setattr("adlib.devices._compile_gain", lambda _, gain=gain: gain)
-        assert pick_compilation("auto", cpu, steps=20_000) is answer
-    assert pick_compilation("off", cpu, steps=20_000) is False
-    assert pick_compilation("on", pick_device("meta"), steps=1) is False
-    with pytest.raises(ValueError, match="unknown compilation 'yes'"):
-        pick_compilation("yes", cpu, steps=1)
-
-
-def test_networks_are_compiled_while_training_and_plain_afterwards(tiny_split, monkeypatch):
-    calls = []
-    monkeypatch.setattr("torch.nn.Module.compile", lambda self: calls.append(type(self).__name__))
-    history = _fit(tiny_split, steps=2, compile="on").history
-    assert history.compiled
-    assert calls == ["Generator", "Discriminator"]
-    assert not _fit(tiny_split, steps=2).history.compiled
 
 
 def test_gradient_norms_are_those_of_each_player():

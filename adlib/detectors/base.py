@@ -7,7 +7,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -54,7 +54,7 @@ class Examination(NamedTuple):
 class Config:
     """Settings that every detector has; each detector adds its own and fills the three profiles.
 
-    steps, batch_size, checkpoints, patience, precision, compile: see `adlib.training.Schedule`.
+    steps, batch_size, checkpoints, precision, ema_decay: see `adlib.training.Schedule`.
     score: name of the score that `anomaly_score` and `predict` use.
     """
 
@@ -62,13 +62,21 @@ class Config:
     steps: int
     batch_size: int = 32
     checkpoints: int = 8
-    patience: int | None = None
-    precision: str = "auto"
-    compile: str = "auto"
+    precision: str = "fp32"
+    # Records older than this field ended with the last weights; at that value it is no part of a record's id.
+    ema_decay: float = field(default=0.99, metadata={"before": 0.0})
 
     def schedule(self) -> Schedule:
         """The part of the settings that the training loop reads."""
         return Schedule(**{field.name: getattr(self, field.name) for field in fields(Schedule)})
+
+
+@dataclass(frozen=True)
+class AtOnceConfig(Config):
+    """Settings of a detector that learns from all images at once, not by steps."""
+
+    steps: int = 1
+    ema_decay: float = 0.0
 
 
 class Detector(ABC):
@@ -92,6 +100,8 @@ class Detector(ABC):
     localises: ClassVar[bool] = True  # False: the map only repeats the score, and pixel metrics do not apply
     searches: ClassVar[bool] = False  # scoring one image is an optimisation of its own, as in AnoGAN
     learns_from_anomalies: ClassVar[bool] = False  # supervised: `fit` needs labelled anomalies
+    # Names of the networks that end with averaged weights, where others are left fixed by a phase; None: all.
+    averaged: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
         self,
@@ -136,6 +146,12 @@ class Detector(ABC):
     def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """The optimisers by name; none for detectors that do not train by steps."""
         return {}
+
+    @property
+    def averaged_networks(self) -> nn.ModuleDict:
+        """The networks whose weights the loop averages, by name."""
+        names = self.averaged or self.networks.keys()
+        return nn.ModuleDict({name: self.networks[name] for name in names})
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         """One update from a batch (B, C, H, W) in [-1, 1] on the detector's device; returns detached scalar losses.

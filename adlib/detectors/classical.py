@@ -104,7 +104,7 @@ def _refuse_variance(variance: float) -> None:
 
 
 @dataclass(frozen=True)
-class OcsvmConfig(base.Config):
+class OcsvmConfig(base.AtOnceConfig):
     """Settings of the one-class SVM.
 
     variance: share of the pixels' variance that the principal components keep.
@@ -114,7 +114,6 @@ class OcsvmConfig(base.Config):
     """
 
     score: str = "decision"
-    steps: int = 1
     variance: float = 0.95  # Ruff et al. 2018
     nu: float = 0.1  # Ruff et al. 2018: 0.01 or 0.1
     gamma: float = 0.0
@@ -159,7 +158,7 @@ class OneClassSvm(_Classical):
 
 
 @dataclass(frozen=True)
-class ForestConfig(base.Config):
+class ForestConfig(base.AtOnceConfig):
     """Settings of the isolation forest.
 
     variance: share of the pixels' variance that the principal components keep.
@@ -167,7 +166,6 @@ class ForestConfig(base.Config):
     """
 
     score: str = "isolation"
-    steps: int = 1
     variance: float = (
         0.95  # not published for the forest; on raw pixels it comes nowhere near the published numbers
     )

@@ -33,6 +33,7 @@ class LogisticRegressionConfig(supervised.Config):
 
     score: str = "logit"
     steps: int = 100
+    ema_decay: float = 0.0
     penalty: float = 0.01
 
     def __post_init__(self) -> None:
@@ -116,13 +117,6 @@ class CnnClassifierConfig(supervised.Config):
     precision: str = "fp32"
     learning_rate: float = 4e-3
     betas: tuple[float, float] = (0.9, 0.999)
-
-    def __post_init__(self) -> None:
-        if self.patience is not None:
-            raise ValueError(
-                f"patience is {self.patience}; normal images alone cannot say which checkpoint of a classifier is "
-                "the best: leave it None."
-            )
 
     @classmethod
     def smoke(cls) -> CnnClassifierConfig:

@@ -105,6 +105,7 @@ class DeepSvdd(Detector):
 
     name = "deep_svdd"
     Config = Config
+    averaged = ("encoder",)
     localises = False
 
     def build(self) -> dict[str, nn.Module]:

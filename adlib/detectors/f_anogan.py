@@ -21,7 +21,6 @@ from adlib.detectors.phases import StepCounter
 from adlib.detectors.shapes import square_side
 from adlib.models.ganomaly import Decoder, Encoder, initialise_dcgan
 from adlib.models.wgan import LightCritic, ResidualCritic, ResidualGenerator
-from adlib.training import Schedule
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,7 @@ class Config(base.Config):
     penalty: weight of the gradient penalty. kappa: weight of the features in encoder loss and score.
     residual: the published residual networks; False takes plain strided ones, at a tenth of the work.
     learning_rate, betas: of the GAN's Adam. encoder_rate: of the encoder's RMSProp.
-    precision: "fp32", as the penalty is a gradient of a gradient; compile: not "on", and "auto" never compiles, as
-        torch.compile cannot take such a gradient.
+    precision: "fp32", as the penalty is a gradient of a gradient.
     """
 
     score: str = "A"
@@ -51,17 +49,6 @@ class Config(base.Config):
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.0, 0.9)
     encoder_rate: float = 5e-5
-
-    def __post_init__(self) -> None:
-        if self.compile == "on":
-            raise ValueError(
-                "compile is 'on'; f-AnoGAN's penalty is a gradient of a gradient, which torch.compile cannot take: "
-                "leave it 'off'."
-            )
-
-    def schedule(self) -> Schedule:
-        """The part of the settings that the training loop reads, without compilation."""
-        return replace(super().schedule(), compile="off")
 
     @classmethod
     def smoke(cls) -> Config:
@@ -89,6 +76,7 @@ class FAnoGan(Detector):
 
     name = "f_anogan"
     Config = Config
+    averaged = ("encoder",)  # GAN and critic are fixed when the encoder is trained
 
     def build(self) -> dict[str, nn.Module]:
         size, channels = square_side(self.image_shape, "f-AnoGAN"), self.image_shape[0]

@@ -32,7 +32,7 @@ _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as
 
 
 @dataclass(frozen=True)
-class Config(base.Config):
+class Config(base.AtOnceConfig):
     """Settings of the feature dictionary.
 
     score: "worst_window", the largest distance of a window, or "mean_distance" over the windows.
@@ -44,7 +44,6 @@ class Config(base.Config):
     """
 
     score: str = "worst_window"
-    steps: int = 1
     patch: float = 0.25
     stride: float = 0.125
     input_size: int = 64

@@ -121,6 +121,7 @@ class Sdn(Detector):
 
     name = "sdn"
     Config = Config
+    averaged = ("student",)  # it imitates the teacher's last weights
 
     def build(self) -> dict[str, nn.Module]:
         size, config = square_side(self.image_shape, "style distillation"), self.config

@@ -23,11 +23,10 @@ class _Buffers(nn.Module):
 
 
 @dataclass(frozen=True)
-class PcaConfig(base.Config):
+class PcaConfig(base.AtOnceConfig):
     """Settings of the PCA baseline: `components` directions (fewer when there are fewer images)."""
 
     score: str = "mean_error"
-    steps: int = 1
     components: int = 50
 
     @classmethod
@@ -78,11 +77,10 @@ class Pca(Detector):
 
 
 @dataclass(frozen=True)
-class MeanIntensityConfig(base.Config):
+class MeanIntensityConfig(base.AtOnceConfig):
     """The mean-intensity rule has nothing to set."""
 
     score: str = "intensity"
-    steps: int = 1
 
     @classmethod
     def smoke(cls) -> MeanIntensityConfig:

@@ -192,7 +192,7 @@ def test_unknown_names_suggest_the_nearest(tiny_split):
         ((32, 32, 3), {}, "pass split.image_shape"),
         ((3, 32, 32), {"seed": -1}, "seed is -1"),
         ((3, 32, 32), {"steps": 0}, "steps is 0"),
-        ((3, 32, 32), {"patience": 0}, "patience is 0"),
+        ((3, 32, 32), {"ema_decay": 1.0}, "ema_decay is 1.0; expected 0"),
         ((3, 32, 32), {"precision": "fp23"}, "Did you mean 'fp32'"),
         ((3, 32, 32), {"width": 0}, "width is 0"),
     ],

@@ -295,12 +295,6 @@ def test_f_anogan_trains_with_either_network_in_either_precision(residual, preci
     assert detector.anomaly_score(tiny_split.test.images[:2]).isfinite().all()
 
 
-def test_f_anogan_cannot_be_compiled():
-    with pytest.raises(ValueError, match=r"compile is .on.; .* gradient of a gradient"):
-        _make("f_anogan", compile="on")
-    assert _make("f_anogan").config.schedule().compile == "off"  # of "auto"
-
-
 # ---------------------------------------------------------------------- learning, and input refused
 @pytest.mark.parametrize(
     ("name", "steps"),

@@ -21,6 +21,8 @@ ROOMS = [
     ("adlib.losses", "adlib.scores", "adlib.metrics", "adlib.transforms"),
     ("adlib.models",),
     ("adlib.data",),
+    ("adlib.averaging", "adlib.progress"),
+    ("adlib.resume",),
     ("adlib.training",),
     ("adlib.detectors",),
     ("adlib.viz", "adlib.experiment"),
