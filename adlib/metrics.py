@@ -78,7 +78,7 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     Raises:
         ValueError: as for `image_auroc`.
 
-    Source: scikit-learn's step-wise sum, not the trapezoid, which is too kind (Davis and Goadrich 2006).
+    Source: scikit-learn's step-wise sum; the trapezoid overestimates the area (Davis and Goadrich 2006).
     """
     return float(sk.average_precision_score(*_labels_and_scores(labels, scores)))
 
@@ -290,14 +290,14 @@ def _region_weights(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _descending(values: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Order of falling values, and where each run of equal values ends: equal values are found together."""
+    """Indices by falling value, and the last place of each run of ties: ties share one threshold."""
     order = np.argsort(-values)
     ordered = values[order]
     return order, np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
 
 
 def _array(values: ArrayLike) -> NDArray[Any]:
-    """A numpy array of whatever came in; tensors leave their graph and their device first."""
+    """The values as a numpy array; a tensor is detached and copied to the CPU first."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     return np.asarray(values)
@@ -367,9 +367,9 @@ def _masks_and_maps(masks: ArrayLike, maps: ArrayLike) -> tuple[NDArray[np.bool_
             f"masks has shape {truth.shape}; expected (N, H, W). Drop the channel axis, keep the image axis."
         )
     if truth.all() or not truth.any():
-        found = "no defective pixel" if not truth.any() else "no normal pixel"
+        absent = "no defective pixel" if not truth.any() else "no normal pixel"
         raise ValueError(
-            f"the {len(truth)} masks mark {found}; expected some of both. "
+            f"the {len(truth)} masks mark {absent}; expected some of both. "
             "Leave pixel metrics out for data without masks; pass good and anomalous images together."
         )
     return truth, values
@@ -388,9 +388,9 @@ def smallest_visible_difference(deviation: float, runs: int) -> float:
         The difference, in the unit of the metric.
 
     Raises:
-        ValueError: fewer than two runs: they have no spread of their own.
+        ValueError: fewer than two runs, which have no standard deviation.
     """
     if runs < 2:
-        raise ValueError(f"runs is {runs}; expected 2 or more. One run says nothing about its own spread.")
+        raise ValueError(f"runs is {runs}; expected 2 or more: a standard deviation needs two. Add seeds.")
     t = stats.t(2 * runs - 2)
     return float((t.ppf(0.975) + t.ppf(0.8)) * deviation * np.sqrt(2 / runs))

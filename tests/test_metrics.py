@@ -51,9 +51,9 @@ def auroc_by_pairs(labels, scores):
 def average_precision_by_thresholds(labels, scores):
     total, recall_before = 0.0, 0.0
     for threshold in sorted(set(scores), reverse=True):
-        found = scores >= threshold
-        recall = (found & labels).sum() / labels.sum()
-        total += (recall - recall_before) * (found & labels).sum() / found.sum()
+        above = scores >= threshold
+        recall = (above & labels).sum() / labels.sum()
+        total += (recall - recall_before) * (above & labels).sum() / above.sum()
         recall_before = recall
     return total
 
@@ -77,9 +77,9 @@ def aupro_by_thresholds(masks, maps, max_fpr):
     regions = [(n, region) for n, mask in enumerate(masks) for region in regions_by_flood_fill(mask)]
     curve = [(0.0, 0.0)]
     for threshold in sorted(set(maps.ravel()), reverse=True):
-        found = maps >= threshold
-        overlaps = [sum(found[n][p] for p in region) / len(region) for n, region in regions]
-        curve.append((found[~masks].mean(), float(np.mean(overlaps))))
+        above = maps >= threshold
+        overlaps = [sum(above[n][p] for p in region) / len(region) for n, region in regions]
+        curve.append((above[~masks].mean(), float(np.mean(overlaps))))
     area = 0.0
     for (x0, y0), (x1, y1) in pairwise(curve):
         if x0 >= max_fpr:
@@ -303,7 +303,7 @@ def test_smallest_visible_difference_has_the_power_it_promises():
     for runs in (3, 8):
         gap = metrics.smallest_visible_difference(1.0, runs)
         first, second = rng.normal(size=(4000, runs)), rng.normal(gap, size=(4000, runs))
-        found = (scipy.stats.ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
-        assert 0.75 < found < 0.85
+        power = (scipy.stats.ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
+        assert 0.75 < power < 0.85
     with pytest.raises(ValueError, match="runs is 1"):
         metrics.smallest_visible_difference(0.1, 1)

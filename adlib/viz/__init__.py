@@ -6,8 +6,8 @@
 
 Figures are white cards (readable on a dark page too), 6 to 9 inches wide, in the colour-blind-safe palette
 of Okabe and Ito: blue is normal, vermilion is anomalous, grey is a reference. Each function returns a
-matplotlib Figure that pyplot has already forgotten: a notebook shows it once, as the value of a cell, and
-nothing piles up.
+matplotlib Figure that is already closed in pyplot: a notebook shows it once, as the value of a cell, and
+no open figures accumulate.
 
 style     palette, matplotlib settings, the stamp that says where a figure comes from
 images    images, reconstructions with their differences, anomaly maps with the true defects
@@ -16,7 +16,7 @@ comparisons  several detectors on the same images, over seeds, by rank, along tr
 runs      losses and checkpoints of one run; contamination, paper beside ours, leaks over many runs
 tables    mean ± SD over runs, bold only where better by more than the spread
 widgets   a threshold to drag, a training to scrub through, maps to fade in, a quiz; no kernel needed
-search    the landscape of a search over settings, and candidates ranked by several judges
+search    the landscape of a search over settings, and candidates ranked by several criteria
 source    the code of the package, shown as it runs
 """
 

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 
 
 def book_figure(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw in the style of the book, settle the layout once, and let pyplot forget the figure."""
+    """Draw in the style of the book, fix the layout, and close the figure, so that a notebook shows it once."""
 
     @functools.wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -30,7 +30,7 @@ def book_figure(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             if engine is not None:
                 foot = STAMP_HEIGHT / figure.get_figheight()
                 engine.set(rect=(0.0, foot, 1.0, 1.0 - foot))
-            figure.draw_without_rendering()  # ticks are made at the first draw, in the style of that moment
+            figure.draw_without_rendering()  # the first draw creates the ticks; it has to run inside the style
             figure.set_layout_engine("none")
         plt.close(figure)
         return figure
@@ -53,8 +53,8 @@ def check_same_length(**what: Any) -> None:
     """
     lengths = {name: len(values) for name, values in what.items() if values is not None}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise ValueError(f"lengths differ: {told}; expected one entry each. Cut them with the same index.")
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise ValueError(f"lengths differ: {listed}; expected one entry each. Cut them with the same index.")
 
 
 def check_columns(frame: pd.DataFrame, *names: str) -> None:
@@ -128,10 +128,10 @@ def outer_labels(axes: list[Axes], x: str = "", y: str = "") -> None:
 
 
 def series_colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour of the house for each name, in order.
+    """A colour of the book's palette for each name, in order.
 
     Raises:
-        ValueError: more names than colours that can be told apart.
+        ValueError: more names than the palette has colours.
     """
     names = list(dict.fromkeys(names))
     if len(names) > len(SERIES):

@@ -39,7 +39,7 @@ def detectors_on_images(
 ) -> Figure:
     """Images above what each detector makes of them: reconstructions, then anomaly maps, defects outlined.
 
-    Detectors live on different scales, so each map is divided by its own detector's `map_scale`: 1 is the
+    Maps of different detectors have different scales, so each is divided by its detector's `map_scale`: 1 is the
     99.9th percentile of the validation-normal pixels, and all maps share the colours from 0 to 1.5.
 
     Args:
@@ -56,27 +56,26 @@ def detectors_on_images(
         TypeError: pixels are not uint8. ValueError: lengths differ, or a scale is not positive.
     """
     pictures = as_pictures(images, "images")
-    made = {name: as_pictures(values, name) for name, values in reconstructions.items()}
-    heat = {name: as_array(values) / _positive(scale, name) for name, (values, scale) in maps.items()}
+    redrawn = {name: as_pictures(values, name) for name, values in reconstructions.items()}
+    scaled = {name: as_array(values) / _positive(scale, name) for name, (values, scale) in maps.items()}
     check_same_length(
-        images=pictures, masks=masks, kinds=kinds, **made, **{f"{k} map": v for k, v in heat.items()}
+        images=pictures, masks=masks, kinds=kinds, **redrawn, **{f"{k} map": v for k, v in scaled.items()}
     )
-    rows = ["image", *made, *(f"map of\n{name}" for name in heat)]
+    rows = ["image", *redrawn, *(f"map of\n{name}" for name in scaled)]
     figure, axes = _image_axes(len(pictures), rows, _headers(kinds))
-    for row, batch in zip(axes, [pictures, *made.values()]):
+    for row, batch in zip(axes, [pictures, *redrawn.values()]):
         for axis, picture in zip(row, batch):
             show_picture(axis, picture)
-    for row, batch in zip(axes[1 + len(made) :], heat.values()):
+    map_axes = axes[1 + len(redrawn) :]
+    for row, batch in zip(map_axes, scaled.values()):
         for axis, values in zip(row, batch):
-            shown = axis.imshow(values, cmap=MAP_COLOURS, vmin=0, vmax=1.5)
+            coloured = axis.imshow(values, cmap=MAP_COLOURS, vmin=0, vmax=1.5)
     for column, mask in enumerate(as_array(masks) if masks is not None else []):
         if mask.any():
-            for row in [axes[0], *axes[1 + len(made) :]]:
+            for row in [axes[0], *map_axes]:
                 _outline(row[column], mask)
-    if heat:
-        bar = figure.colorbar(
-            shown, ax=axes[1 + len(made) :], pad=0.01, aspect=12, ticks=[0, 1], extend="max"
-        )
+    if scaled:
+        bar = figure.colorbar(coloured, ax=map_axes, pad=0.01, aspect=12, ticks=[0, 1], extend="max")
         bar.set_label("1 = top of the\nvalidation-normals", fontsize=9)
     return figure
 
@@ -117,8 +116,8 @@ def study_curves(
     for axis, (dataset, runs) in zip(axes, frame.groupby("dataset", sort=False)):
         axis.set_title(dataset)
         ends = {}
-        for name, own in runs.groupby(line, sort=False):
-            groups = own.groupby(x)["auroc"]
+        for name, line_runs in runs.groupby(line, sort=False):
+            groups = line_runs.groupby(x)["auroc"]
             mean, spread = groups.mean(), groups.std().fillna(0.0)
             axis.plot(mean.index, mean, color=colours[name], marker="o", markersize=4)
             axis.fill_between(mean.index, mean - spread, mean + spread, color=colours[name], alpha=0.15, lw=0)
@@ -222,11 +221,11 @@ def speed_figure(frame: pd.DataFrame) -> Figure:
     """
     check_columns(frame, "detector", "auroc", "images_per_second", "parameters", "labels")
     figure, axis = plt.subplots(figsize=(8.0, 4.2), layout="constrained")
-    for shown, colour, name in (
+    for with_labels, colour, name in (
         (False, NORMAL, "trained on normal images only"),
         (True, ANOMALOUS, "on labelled anomalies too"),
     ):
-        rows = frame[frame["labels"].astype(bool) == shown]
+        rows = frame[frame["labels"].astype(bool) == with_labels]
         area = 25 + 400 * np.sqrt(rows["parameters"].astype(float) / 1e6)
         axis.scatter(
             rows["images_per_second"],
@@ -242,7 +241,7 @@ def speed_figure(frame: pd.DataFrame) -> Figure:
         reach = np.sqrt(25 + 400 * np.sqrt(row.parameters / 1e6)) / 2 + 3
         decades = np.log10(frame["images_per_second"] / row.images_per_second)
         beside = decades.between(0, 0.8, "neither") & ((frame["auroc"] - row.auroc).abs() < 0.05 * height)
-        side = -1 if beside.any() else 1  # its name would run into the next disc
+        side = -1 if beside.any() else 1  # on the left where the name would run into the next disc
         axis.annotate(
             row.detector, (row.images_per_second, row.auroc), (side * reach, 0), textcoords="offset points",
             va="center", ha="left" if side > 0 else "right", fontsize=9,
@@ -263,10 +262,10 @@ def rank_figure(ranks: pd.DataFrame, critical: float) -> Figure:
 
     Args:
         ranks: one row per data set, one column per detector, 1 = best, from ranking.ranks of the ledger.
-        critical: mean ranks that differ by no more cannot be told apart: ranking.critical_difference.
+        critical: mean ranks that differ by no more are not significantly different: ranking.critical_difference.
 
     Returns:
-        The figure, the best mean rank on top; who is within the critical difference of it stands on blue ground.
+        The figure, the best mean rank on top; detectors within the critical difference of it have a blue ground.
 
     Raises:
         ValueError: the table is empty, or critical is not positive.
@@ -341,7 +340,7 @@ def auroc_heatmap(table: pd.DataFrame) -> Figure:
 def found_and_missed(
     images: ArrayLike,
     maps: Mapping[str, tuple[ArrayLike, float]],
-    found: Mapping[str, ArrayLike],
+    verdicts: Mapping[str, ArrayLike],
     masks: ArrayLike | None = None,
     kinds: Sequence[str] | None = None,
 ) -> Figure:
@@ -350,7 +349,7 @@ def found_and_missed(
     Args:
         images: uint8, (N, C, H, W), C = 1 or 3; twelve are readable.
         maps: detector name -> (maps (N, H, W), map scale > 0), drawn as in `detectors_on_images`.
-        found: detector name -> bool (N,), the verdict; the same names as maps, in the order of the rows.
+        verdicts: detector name -> bool (N,), declared defective; the same names as maps, in the order of the rows.
         masks: bool, (N, H, W), True = defective pixel.
         kinds: N names.
 
@@ -360,24 +359,24 @@ def found_and_missed(
     Raises:
         TypeError: pixels are not uint8. ValueError: names or lengths differ, or a scale is not positive.
     """
-    if set(maps) != set(found):
+    if set(maps) != set(verdicts):
         raise ValueError(
-            f"maps of {sorted(maps)} and verdicts of {sorted(found)}; expected the same detectors."
+            f"maps of {sorted(maps)} and verdicts of {sorted(verdicts)}; expected the same detectors."
         )
     pictures = as_pictures(images, "images")
-    verdicts = {name: as_array(values).astype(bool) for name, values in found.items()}
-    heat = {name: as_array(maps[name][0]) / _positive(maps[name][1], name) for name in found}
+    verdicts = {name: as_array(values).astype(bool) for name, values in verdicts.items()}
+    scaled = {name: as_array(maps[name][0]) / _positive(maps[name][1], name) for name in verdicts}
     check_same_length(
-        images=pictures, masks=masks, kinds=kinds, **verdicts, **{f"{k} map": v for k, v in heat.items()}
+        images=pictures, masks=masks, kinds=kinds, **verdicts, **{f"{k} map": v for k, v in scaled.items()}
     )
     rows = ["image", *(f"{name}\n{values.sum()} of {len(values)}" for name, values in verdicts.items())]
     figure, axes = _image_axes(len(pictures), rows, _headers(kinds))
     for axis, picture in zip(axes[0], pictures):
         show_picture(axis, picture)
-    for row, name in zip(axes[1:], found):
-        for axis, values, seen in zip(row, heat[name], verdicts[name]):
-            axis.imshow(values, cmap=MAP_COLOURS, vmin=0, vmax=1.5, alpha=1.0 if seen else 0.35)
-            if not seen:
+    for row, name in zip(axes[1:], verdicts):
+        for axis, values, detected in zip(row, scaled[name], verdicts[name]):
+            axis.imshow(values, cmap=MAP_COLOURS, vmin=0, vmax=1.5, alpha=1.0 if detected else 0.35)
+            if not detected:
                 axis.plot([0, 1], [0, 1], transform=axis.transAxes, color=ANOMALOUS, linewidth=2)
     for column, mask in enumerate(as_array(masks) if masks is not None else []):
         if mask.any():

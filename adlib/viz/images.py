@@ -83,25 +83,25 @@ def reconstruction_grid(
     Raises:
         TypeError: pixels are not uint8. ValueError: shapes differ.
     """
-    pictures, again = as_pictures(images, "images"), as_pictures(reconstructions, "reconstructions")
-    check_same_length(images=pictures, reconstructions=again, kinds=kinds, scores=scores)
-    if pictures.shape != again.shape:
+    pictures, redrawn = as_pictures(images, "images"), as_pictures(reconstructions, "reconstructions")
+    check_same_length(images=pictures, reconstructions=redrawn, kinds=kinds, scores=scores)
+    if pictures.shape != redrawn.shape:
         raise ValueError(
-            f"images are {pictures.shape[1:]} and reconstructions {again.shape[1:]} (height, width, ...); "
+            f"images are {pictures.shape[1:]} and reconstructions {redrawn.shape[1:]} (height, width, ...); "
             "expected the same. Reconstruct these very images."
         )
-    difference = np.abs(pictures.astype(float) - again.astype(float))
+    difference = np.abs(pictures.astype(float) - redrawn.astype(float))
     difference = difference.mean(axis=3) if difference.ndim == 4 else difference
-    # Not the largest: one bright pixel would leave all other differences in the dark.
+    # A percentile instead of the maximum: one very bright pixel would make all other differences look black.
     scale = float(np.percentile(difference, 99.5) or difference.max() or 1.0)
     figure, axes = _image_axes(
         len(pictures), ["image", "reconstruction", "difference"], _headers(kinds, scores)
     )
     for column in range(len(pictures)):
         show_picture(axes[0][column], pictures[column])
-        show_picture(axes[1][column], again[column])
-        shown = axes[2][column].imshow(difference[column], cmap=MAP_COLOURS, vmin=0, vmax=scale)
-    figure.colorbar(shown, ax=axes[2], label="grey levels", pad=0.01, aspect=8)
+        show_picture(axes[1][column], redrawn[column])
+        coloured = axes[2][column].imshow(difference[column], cmap=MAP_COLOURS, vmin=0, vmax=scale)
+    figure.colorbar(coloured, ax=axes[2], label="grey levels", pad=0.01, aspect=8)
     return figure
 
 
@@ -138,12 +138,12 @@ def anomaly_map_grid(
     figure, axes = _image_axes(len(pictures), ["image", "anomaly map"], _headers(kinds))
     for column, (picture, anomaly_map) in enumerate(zip(pictures, maps)):
         show_picture(axes[0][column], picture)
-        shown = axes[1][column].imshow(anomaly_map, cmap=MAP_COLOURS, vmin=0, vmax=scale)
+        coloured = axes[1][column].imshow(anomaly_map, cmap=MAP_COLOURS, vmin=0, vmax=scale)
         if masks is not None and as_array(masks)[column].any():
             for row in axes:
                 _outline(row[column], as_array(masks)[column])
     bar = figure.colorbar(
-        shown,
+        coloured,
         ax=axes[1],
         pad=0.01,
         aspect=8,
@@ -172,7 +172,7 @@ def _image_axes(columns: int, rows: list[str], headers: list[tuple[str, str]]) -
 
 
 def _headers(kinds: Sequence[str] | None, scores: ArrayLike | None = None) -> list[tuple[str, str]]:
-    """Text and colour above each column: kind and score, as far as they are known."""
+    """Text and colour above each column: kind and score, where they are given."""
     numbers = None if scores is None else [short_number(value) for value in as_array(scores)]
     if kinds is None:
         return [(text, INK) for text in numbers or []]

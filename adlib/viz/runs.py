@@ -129,18 +129,19 @@ def contamination_figure(frame: pd.DataFrame, reference: pd.DataFrame | None = N
     check_columns(frame, "dataset", "contamination", "auroc")
     figure, axes = panels(frame["dataset"].nunique(), height=2.5, share_y=True)
     values = pd.concat([frame["auroc"]] + ([] if reference is None else [reference["auroc"]]))
-    axes[0].set_ylim(_auroc_limits(values))  # before the names are placed: they are placed on this scale
+    axes[0].set_ylim(_auroc_limits(values))  # first, because _label_ends places names on this scale
     scores = list(dict.fromkeys(frame["score"])) if "score" in frame else ["ours"]
     colours = series_colours(scores)
     for axis, (name, runs) in zip(axes, frame.groupby("dataset", sort=False)):
         axis.set_title(name)
         ends = {}
-        if reference is not None and (same := reference[reference["dataset"] == name]).size:
-            ends["PCA"] = (_mean_and_spread(axis, same, REFERENCE, 0.0), REFERENCE)
+        if reference is not None and (baseline := reference[reference["dataset"] == name]).size:
+            ends["PCA"] = (_mean_and_spread(axis, baseline, REFERENCE, 0.0), REFERENCE)
         for offset, score in zip(_offsets(len(scores)), scores):
-            own = runs[runs["score"] == score] if "score" in runs else runs
-            if len(own):
-                ends[score] = (_mean_and_spread(axis, own, colours[score], 0.0035 * offset), colours[score])
+            of_score = runs[runs["score"] == score] if "score" in runs else runs
+            if len(of_score):
+                mean = _mean_and_spread(axis, of_score, colours[score], 0.0035 * offset)
+                ends[score] = (mean, colours[score])
         levels = sorted(runs["contamination"].unique())
         axis.set_xticks(levels, [f"{100 * level:g}" for level in levels])
         if axis is axes[0] or len(axes) <= 3:
@@ -190,10 +191,10 @@ def paper_beside_ours(
     axis.spines["left"].set_visible(False)
     _chance_line(axis)
     axis.set_xlabel("image AUROC")
-    named = {text: handle for handle, text in zip(*axis.get_legend_handles_labels())}
-    named = {text: named[text] for text in (PAPER, OURS, BASELINE) if text in named}
+    handles = {text: handle for handle, text in zip(*axis.get_legend_handles_labels())}
+    handles = {text: handles[text] for text in (PAPER, OURS, BASELINE) if text in handles}
     place = {"loc": "outside upper center", "ncols": 3}
-    figure.legend(named.values(), named, handlelength=1.2, labelcolor="linecolor", **place)
+    figure.legend(handles.values(), handles, handlelength=1.2, labelcolor="linecolor", **place)
     return figure
 
 
@@ -216,7 +217,7 @@ def _compared_values(
 
 @book_figure
 def leak_figure(leaks: pd.DataFrame) -> Figure:
-    """What each leak of an evaluation is worth: its gain over the leak-free protocol, one panel per metric.
+    """The effect of each leak of an evaluation: its gain over the leak-free protocol, one panel per metric.
 
     Bars are means, whiskers one sample SD, dots single runs; the largest mean stands on top.
 
@@ -272,8 +273,8 @@ def _offsets(count: int) -> NDArray[np.float64]:
 def _auroc_limits(values: Iterable[float]) -> tuple[float, float]:
     values = [v for v in values if np.isfinite(v)]
     low, high = min(values), max(values)
-    low = 0.5 if 0.5 < low < 0.65 else low  # chance belongs on the axis when it is near
-    return max(0.0, low - 0.03), min(1.012, high + 0.05)  # no tick above 1
+    low = 0.5 if 0.5 < low < 0.65 else low  # show chance when it is near
+    return max(0.0, low - 0.03), min(1.012, high + 0.05)  # below 1.05: no tick above 1
 
 
 def _chance_line(axis: Axes) -> None:
@@ -294,7 +295,7 @@ def _label_ends(axis: Axes, x: float, ends: Mapping[str, tuple[float, str]], gap
     for text in names:
         places.append(max(heights[text], places[-1] + gap) if places else heights[text])
     top = 1 - gap / 2
-    for number in reversed(range(len(places))):  # names that would stand above the axis move down again
+    for number in reversed(range(len(places))):  # then down, where the top name would leave the axis
         places[number] = min(places[number], top)
         top = places[number] - gap
     for text, place in zip(names, places):

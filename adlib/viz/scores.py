@@ -1,4 +1,4 @@
-"""Scores of one test set: histograms, ROC curves, and what a threshold does to them."""
+"""Scores of one test set: histograms, ROC curves, and the verdicts that a threshold gives."""
 
 from __future__ import annotations
 
@@ -77,19 +77,20 @@ def _histogram(axis: Axes, values: NDArray[Any], truth: NDArray[np.bool_], thres
         )
     if threshold is not None:
         axis.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
-        late = threshold > low + 0.6 * (high - low)  # then the name stands left of its line, below the key
+        at_right = threshold > low + 0.6 * (high - low)  # then its name is left of the line, below the key
         axis.annotate(
-            "threshold", (threshold, 0.68 if late else 0.98), xycoords=axis.get_xaxis_transform(),
-            xytext=(-3 if late else 3, 0), textcoords="offset points", rotation=90, va="top",
-            ha="right" if late else "left", fontsize=9,
+            "threshold", (threshold, 0.68 if at_right else 0.98), xycoords=axis.get_xaxis_transform(),
+            xytext=(-3 if at_right else 3, 0), textcoords="offset points", rotation=90, va="top",
+            ha="right" if at_right else "left", fontsize=9,
         )  # fmt: skip
 
 
 def _score_range(values: NDArray[Any], threshold: float | None) -> tuple[float, float]:
-    """Where a histogram begins and ends; it stops short of a few giants that would squeeze the rest."""
+    """Range of a histogram; it ends at the 99th percentile where a few outliers would squeeze the rest."""
     low, high = values.min(), values.max()
-    most = np.quantile(values, 0.99, method="lower")  # an image, never a point between the giant and the rest
-    high = most if high - low > 1.5 * (most - low) > 0 else high
+    # "lower" gives the score of an image: interpolated, it could lie far out between the bulk and an outlier.
+    bulk = np.quantile(values, 0.99, method="lower")
+    high = bulk if high - low > 1.5 * (bulk - low) > 0 else high
     if threshold is not None:
         low, high = min(low, threshold), max(high, threshold)
     return (low, high) if high > low else (low - 0.5, high + 0.5)

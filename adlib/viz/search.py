@@ -1,4 +1,4 @@
-"""What a search over settings has found, and whether its judges agree."""
+"""Results of a search over settings, and how far several criteria agree on its ranking."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def landscape_figure(
     Args:
         frame: one row per candidate, with the columns `settings` (numbers, few levels), `value` and `marked`.
         settings: names of the settings.
-        value: the column that candidates are judged by, also the label of the axis.
-        marked: column of bool: candidates to set apart; its name stands beside them in the first panel.
+        value: the column that ranks the candidates, also the label of the axis.
+        marked: column of bool: candidates to highlight; its name stands beside them in the first panel.
 
     Returns:
         The figure; all panels share the scale of the value.
@@ -35,22 +35,24 @@ def landscape_figure(
     """
     check_columns(frame, *settings, value, marked)
     figure, axes = panels(len(settings), 2.0, share_y=True)
-    apart = frame[marked].astype(bool)
-    sideways = np.random.default_rng(0).uniform(-0.13, 0.13, len(frame))
+    highlighted = frame[marked].astype(bool)
+    jitter = np.random.default_rng(0).uniform(-0.13, 0.13, len(frame))
     for axis, name in zip(axes, settings):
         levels = np.sort(frame[name].unique())
         place = np.searchsorted(levels, frame[name])
-        axis.plot(place[~apart] + sideways[~apart], frame[value][~apart], "o", color=NORMAL, alpha=0.5, ms=4)
-        axis.plot(place[apart], frame[value][apart], "D", color=ANOMALOUS, ms=6)
+        others = ~highlighted
+        axis.plot(place[others] + jitter[others], frame[value][others], "o", color=NORMAL, alpha=0.5, ms=4)
+        axis.plot(place[highlighted], frame[value][highlighted], "D", color=ANOMALOUS, ms=6)
         means = frame.groupby(name)[value].mean().reindex(levels)
         axis.plot(range(len(levels)), means, color=NORMAL, linewidth=1.4)
         axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
         axis.set_xlim(-0.4, len(levels) - 0.6)
         axis.set_title(name.replace("_", " "))
-    if apart.any():
-        first = axes[0], np.searchsorted(np.sort(frame[settings[0]].unique()), frame[settings[0]])[apart][0]
-        first[0].annotate(
-            marked, (first[1], frame[value][apart].iloc[0]), (-8, 0), textcoords="offset points",
+    if highlighted.any():
+        first = frame[highlighted].iloc[0]
+        place = np.searchsorted(np.sort(frame[settings[0]].unique()), first[settings[0]])
+        axes[0].annotate(
+            marked, (place, first[value]), (-8, 0), textcoords="offset points",
             color=ANOMALOUS, ha="right", va="center", fontsize=9,
         )  # fmt: skip
     outer_labels(axes, "weight", value)
@@ -59,26 +61,26 @@ def landscape_figure(
 
 @book_figure
 def rank_slopes(tables: Mapping[str, pd.DataFrame], marked: Sequence[str] = ()) -> Figure:
-    """Candidates ranked by several judges, a column of names each: level lines say that two judges agree.
+    """Candidates ranked by several criteria, a column of names each: level lines show that two criteria agree.
 
     Args:
-        tables: title of a panel -> one row per candidate, one column per judge; the larger value has the better rank.
-            A candidate that a judge has no value for is left out of the panel.
+        tables: title of a panel -> one row per candidate, one column per criterion; larger values rank better.
+            A candidate without a value for some criterion is left out of the panel.
         marked: candidates to draw in colour.
 
     Returns:
         The figure, the best rank on top.
 
     Raises:
-        ValueError: there is no panel, or a panel has fewer than two judges or no candidate that all have judged.
+        ValueError: there is no panel, or a panel has fewer than two criteria, or no candidate with a value for each.
     """
     figure, axes = panels(len(tables), height=3.6)
     for axis, (title, table) in zip(axes, tables.items()):
         table = table.dropna()
         if table.empty or table.shape[1] < 2:
             raise ValueError(
-                f"{title}: {len(table)} candidates that all {table.shape[1]} judges have a value for; expected at "
-                "least one candidate and two judges."
+                f"{title}: {len(table)} candidates with a value for all of {table.shape[1]} criteria; expected at "
+                "least one candidate and two criteria."
             )
         places = table.rank(ascending=False, method="first")
         for name, row in places.iterrows():

@@ -33,8 +33,8 @@ def show_source(obj: Any, *, only: str | Iterable[str] | None = None, docstring:
     def text(first: int, last: int) -> list[str]:
         return [lines[number - 1] for number in range(first, last + 1) if number not in dropped]
 
-    shown = text(1, len(lines)) if only is None else _chosen_members(node, only, text)
-    block = "\n".join(shown).strip("\n")
+    excerpt = text(1, len(lines)) if only is None else _chosen_members(node, only, text)
+    block = "\n".join(excerpt).strip("\n")
     return Markdown(f"```python\n{block}\n```\n\n*{obj.__module__}, line {inspect.getsourcelines(obj)[1]}*")
 
 
@@ -45,16 +45,16 @@ def _parsed(obj: Any) -> tuple[ast.stmt, list[str]]:
 
 def _docstring_lines(node: ast.AST, lines: list[str]) -> set[int]:
     """Line numbers of all docstrings below a node, each with the blank line after it."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     for scope in ast.walk(node):
         if not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
         first = scope.body[0]
-        if ast.get_docstring(scope) is None or len(scope.body) == 1:  # alone in its body it has to stay
+        if ast.get_docstring(scope) is None or len(scope.body) == 1:  # a body must not become empty
             continue
         end = first.end_lineno
-        found.update(range(first.lineno, end + 1 + (not lines[end].strip())))
-    return found
+        numbers.update(range(first.lineno, end + 1 + (not lines[end].strip())))
+    return numbers
 
 
 def _chosen_members(
@@ -63,22 +63,22 @@ def _chosen_members(
     """The head of a class and the members asked for, "..." for each run of members left out."""
     if not isinstance(node, ast.ClassDef):
         raise ValueError(f"only={only!r} was given for {node.name!r}, which is not a class. Leave only out.")
-    wanted = {only} if isinstance(only, str) else set(only)
+    requested = {only} if isinstance(only, str) else set(only)
     members = {_member_name(child): child for child in node.body}
-    for name in sorted(wanted - set(members)):
+    for name in sorted(requested - set(members)):
         raise unknown_name(f"member of {node.name}", name, [m for m in members if m])
     has_docstring = ast.get_docstring(node) is not None
-    shown = text(1, node.body[0].end_lineno if has_docstring else _first_line(node.body[0]) - 1)
+    excerpt = text(1, node.body[0].end_lineno if has_docstring else _first_line(node.body[0]) - 1)
     gap = False
     for child in node.body[has_docstring:]:
-        if _member_name(child) not in wanted:
+        if _member_name(child) not in requested:
             gap = True
             continue
         if gap:
-            shown += ["    ..."]
-        shown += ["", *text(_first_line(child), child.end_lineno)]
+            excerpt += ["    ..."]
+        excerpt += ["", *text(_first_line(child), child.end_lineno)]
         gap = False
-    return shown + ["    ..."] * gap
+    return excerpt + ["    ..."] * gap
 
 
 def _first_line(node: ast.stmt) -> int:

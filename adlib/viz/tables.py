@@ -24,8 +24,8 @@ def score_table(
     """Mean ± SD over runs, three decimals; bold only what is better by more than the spread.
 
     A cell is bold when it is the best of its row (or column, see `rivals`) and leads the second best by more than
-    the larger of their SDs. A single run has no spread of its own; where neither of the two has one, nothing is
-    bold. Printed values of papers stand beside and never compete: their spread is not known.
+    the larger of their SDs. A single run has no SD; where neither of the two has one, nothing is bold. Printed values
+    of papers are shown beside and never bold: their spread is not known.
 
     Args:
         frame: one row per run, its metric in the column "auroc"; further columns are ignored.
@@ -61,10 +61,10 @@ def score_table(
     texts.index.name = texts.columns.name = None
     css = bold.map(lambda best: "font-weight: bold" if best else "")
     styler = texts.style.apply(
-        lambda shown: css.set_axis(shown.index).set_axis(shown.columns, axis=1), axis=None
+        lambda cells: css.set_axis(cells.index).set_axis(cells.columns, axis=1), axis=None
     )
     below = [{"selector": "caption", "props": "caption-side: bottom; text-align: left"}]
-    # the class gives it the look of every other table, in a notebook and in light and dark pages
+    # Notebooks and pages, light and dark, style tables of this class.
     return styler.set_caption(caption).set_table_styles(below).set_table_attributes('class="dataframe"')
 
 

@@ -1,4 +1,4 @@
-"""Figures to touch: a threshold to drag, a training to scrub through, maps to fade in, a quiz.
+"""Interactive figures: a threshold to drag, a training to scrub through, maps to fade in, a quiz.
 
 Each is an anywidget whose whole state is in the page, so that it works without a kernel: in the built book,
 in an exported notebook, in Jupyter and in Colab alike. With a kernel the moved value comes back to Python:
@@ -41,8 +41,8 @@ def _front(name: str) -> str:
     return (_FRONT / "common.js").read_text() + (_FRONT / f"{name}.js").read_text()
 
 
-def _kept(default: Any = None) -> Any:
-    """A value that the browser has a copy of."""
+def _synced(default: Any = None) -> Any:
+    """A trait of any type that is synchronised with the browser."""
     return traitlets.Any(default).tag(sync=True)
 
 
@@ -70,10 +70,10 @@ class ThresholdExplorer(BookWidget):
     """See `threshold_explorer`. `threshold` is where it stands now; `counts()` what follows from it."""
 
     _esm = _front("threshold")
-    scores, labels, kinds = _kept(), _kept(), _kept()
-    name, learnt = _kept(""), _kept(0.0)
+    scores, labels, kinds = _synced(), _synced(), _synced()
+    name, learnt = _synced(""), _synced(0.0)
     threshold = traitlets.Float().tag(sync=True)
-    sheet, columns, count = _kept(""), _kept(_COLUMNS), _kept(0)
+    sheet, columns, count = _synced(""), _synced(_COLUMNS), _synced(0)
 
     def counts(self) -> dict[str, float]:
         """The confusion matrix and its rates at the present threshold, as from `metrics.confusion`."""
@@ -98,7 +98,7 @@ def threshold_explorer(
         scores: shape (N,), larger = more anomalous; anomalous is what scores above the threshold.
         images: uint8, shape (N, C, H, W), for the gallery; without them there is none. Up to 2,000.
         threshold: the one learnt from validation-normal images.
-        kinds: N names, read to those who do not see the images; "normal" and "anomalous" by default.
+        kinds: N names, for screen readers; "normal" and "anomalous" by default.
         name: name of the score.
 
     Returns:
@@ -133,8 +133,8 @@ class TrainingScrubber(BookWidget):
     """See `training_scrubber`. `position` is the number of the checkpoint that is shown, from 0."""
 
     _esm = _front("scrubber")
-    steps, strips, errors = _kept(), _kept(), _kept()
-    names, originals = _kept(), _kept("")
+    steps, strips, errors = _synced(), _synced(), _synced()
+    names, originals = _synced(), _synced("")
     position = traitlets.Int().tag(sync=True)
 
 
@@ -156,26 +156,26 @@ def training_scrubber(
     Raises:
         TypeError: pixels are not uint8. ValueError: lengths or shapes differ, or there is no checkpoint.
     """
-    pictures, again = as_pictures(images, "images"), as_array(reconstructions)
-    check_same_length(steps=steps, reconstructions=again)
+    pictures, checkpoints = as_pictures(images, "images"), as_array(reconstructions)
+    check_same_length(steps=steps, reconstructions=checkpoints)
     check_same_length(images=pictures, kinds=kinds)
-    if not len(again):
+    if not len(checkpoints):
         raise ValueError("there is no checkpoint; expected the reconstructions of at least one.")
-    if again.shape[1:] != as_array(images).shape:
+    if checkpoints.shape[1:] != as_array(images).shape:
         raise ValueError(
-            f"reconstructions have shape {again.shape}; expected (K, *{as_array(images).shape}): "
+            f"reconstructions have shape {checkpoints.shape}; expected (K, *{as_array(images).shape}): "
             "those of the same images at K checkpoints."
         )
-    redrawn = np.stack([as_pictures(each, "reconstructions") for each in again])
+    redrawn = np.stack([as_pictures(each, "reconstructions") for each in checkpoints])
     difference = np.abs(redrawn.astype(float) - pictures.astype(float))
     difference = difference.mean(axis=4) if difference.ndim == 5 else difference
     scale = float(np.percentile(difference, 99.5)) or 1.0
     strips = []
-    for each, off in zip(redrawn, difference):
-        rows = [_strip(_coloured(each)), _strip(_heat(off / scale))]
+    for drawn, error in zip(redrawn, difference):
+        rows = [_strip(_coloured(drawn)), _strip(_heat(error / scale))]
         strips.append(_jpeg(np.concatenate(rows), quality=85))
     return TrainingScrubber(
-        reconstruction_grid(images, again[-1], kinds),
+        reconstruction_grid(images, checkpoints[-1], kinds),
         steps=[int(step) for step in steps],
         strips=strips,
         errors=[[_number(value, 3) for value in each.mean(axis=(1, 2))] for each in difference],
@@ -188,8 +188,8 @@ class MapOverlay(BookWidget):
     """See `map_overlay`. `opacity` is the share of the map in per cent."""
 
     _esm = _front("overlay")
-    images, maps, outlines = _kept(""), _kept(""), _kept("")
-    names, peaks = _kept(), _kept()
+    images, maps, outlines = _synced(""), _synced(""), _synced("")
+    names, peaks = _synced(), _synced()
     opacity = traitlets.Int(50).tag(sync=True)
 
 
@@ -216,14 +216,14 @@ def map_overlay(
         TypeError: pixels are not uint8. ValueError: lengths differ, or scale is not a positive number.
     """
     figure = anomaly_map_grid(images, maps, scale, masks, kinds)
-    pictures, shown = as_pictures(images, "images"), as_array(maps) / scale
+    pictures, scaled = as_pictures(images, "images"), as_array(maps) / scale
     return MapOverlay(
         figure,
         images=_jpeg(_strip(_coloured(pictures)), quality=90),
-        maps=_jpeg(_strip(_heat(shown)), quality=90),
+        maps=_jpeg(_strip(_heat(scaled)), quality=90),
         outlines="" if masks is None else _outlines(as_array(masks).astype(bool)),
         names=list(kinds),
-        peaks=[_number(peak, 3) for peak in shown.max(axis=(1, 2))],
+        peaks=[_number(peak, 3) for peak in scaled.max(axis=(1, 2))],
     )
 
 
@@ -231,8 +231,8 @@ class DefectQuiz(BookWidget):
     """See `defect_quiz`. `rounds` are rows of image numbers, `answers` and `choices` places in them."""
 
     _esm = _front("quiz")
-    rounds, answers, choices, kinds = _kept(), _kept(), _kept(), _kept()
-    sheet, columns, count = _kept(""), _kept(_COLUMNS), _kept(0)
+    rounds, answers, choices, kinds = _synced(), _synced(), _synced(), _synced()
+    sheet, columns, count = _synced(""), _synced(_COLUMNS), _synced(0)
 
 
 def defect_quiz(
@@ -252,7 +252,7 @@ def defect_quiz(
         images: uint8, shape (N, C, H, W).
         labels: shape (N,), bool or 0/1, 1 = anomalous.
         scores: shape (N,), larger = more anomalous.
-        kinds: N names, told after the answer.
+        kinds: N names, shown after the answer.
         rounds: number of rounds, >= 1.
         seed: of the draw.
 
@@ -275,15 +275,15 @@ def defect_quiz(
         [random.permutation(good)[: 3 * rounds].reshape(rounds, 3), random.permutation(bad)[:rounds, None]], 1
     )
     drawn = random.permuted(drawn, axis=1)
-    shown = drawn.flatten()
-    places = np.arange(len(shown)).reshape(drawn.shape)
+    indices = drawn.flatten()
+    places = np.arange(len(indices)).reshape(drawn.shape)
     return DefectQuiz(
         image_gallery(as_array(images)[drawn[0]], title="Which of these four is defective?"),
         rounds=places.tolist(),
         answers=truth[drawn].argmax(1).tolist(),
         choices=values[drawn].argmax(1).tolist(),
-        kinds=[str(kinds[index]) for index in shown],
-        **_sheet(pictures[shown]),
+        kinds=[str(kinds[index]) for index in indices],
+        **_sheet(pictures[indices]),
     )
 
 
@@ -291,7 +291,7 @@ def defect_quiz(
 
 
 def _number(value: float, digits: int = 9) -> float:
-    """A float with as many digits as single precision holds: a page need not carry more."""
+    """A float with as many digits as single precision holds: more would only make pages larger."""
     return float(f"{value:.{digits}g}")
 
 

@@ -53,9 +53,9 @@ def words(figure: Figure) -> str:
 
 
 def image_scales(figure: Figure, cmap: str) -> set[tuple[float, float]]:
-    shown = [image for axis in figure.axes for image in axis.images if image.get_cmap().name == cmap]
-    assert len(shown) > 1
-    return {image.get_clim() for image in shown}
+    drawn = [image for axis in figure.axes for image in axis.images if image.get_cmap().name == cmap]
+    assert len(drawn) > 1
+    return {image.get_clim() for image in drawn}
 
 
 RANKS = pd.DataFrame({"last": [3.0, 3.0], "first": [1.0, 1.5], "second": [2.0, 1.5]}, ["set a", "set b"])
@@ -105,7 +105,7 @@ def every_figure(images, judged):
     yield viz.threshold_figure(labels, scores, 1.5)
 
 
-def test_every_figure_is_a_white_card_that_pyplot_forgot_and_leaves_room_for_its_stamp(images, judged):
+def test_every_figure_is_a_white_card_closed_in_pyplot_and_leaves_room_for_its_stamp(images, judged):
     before = matplotlib.rcParams.copy()
     for figure in every_figure(images, judged):
         assert isinstance(figure, Figure)
@@ -338,7 +338,7 @@ def test_paper_beside_ours_keeps_the_order_and_leaves_out_what_was_not_printed()
         viz.paper_beside_ours({}, {})
 
 
-def test_leaks_are_sorted_and_told_with_their_sign():
+def test_leaks_are_sorted_and_written_with_their_sign():
     rows = [
         ("best epoch", "AUROC", 0.06),
         ("train mode", "AUROC", -0.02),
@@ -412,14 +412,14 @@ def test_table_keeps_the_order_of_the_frame_and_puts_printed_values_first():
 # --- the threshold ---
 
 
-def test_threshold_figure_tells_the_counts_of_its_threshold(judged, images):
+def test_threshold_figure_writes_the_counts_of_its_threshold(judged, images):
     labels, scores = judged
     counts = metrics.confusion(labels, scores > 1.5)
     figure = viz.threshold_figure(labels, scores, 1.5, learnt=1.5, images=images.repeat(15, 1, 1, 1))
-    told = words(figure).split("\n")
+    texts = words(figure).split("\n")
     for key in ("tp", "fp", "fn", "tn"):
-        assert str(counts[key]) in told
-    assert f"threshold 1.50  (learnt)   F1 {counts['f1']:.3f}" in told
+        assert str(counts[key]) in texts
+    assert f"threshold 1.50  (learnt)   F1 {counts['f1']:.3f}" in texts
     assert sum(bool(axis.images) for axis in figure.axes) == 8
     assert "(learnt: 1.20)" in words(viz.threshold_figure(labels, scores, 1.5, learnt=1.2))
 
@@ -451,9 +451,9 @@ class Example:
 
 
 def test_source_is_shown_dedented_without_docstrings():
-    shown = viz.show_source(Example.first).data
-    assert shown.startswith("```python\ndef first(self) -> int:\n    # why one\n    return 1\n```")
-    assert "test_viz, line " in shown
+    text = viz.show_source(Example.first).data
+    assert text.startswith("```python\ndef first(self) -> int:\n    # why one\n    return 1\n```")
+    assert "test_viz, line " in text
     assert "At length." in viz.show_source(Example.first, docstring=True).data
 
 
@@ -479,14 +479,14 @@ def test_maps_of_several_detectors_share_a_scale_in_units_of_their_own(images):
     maps = RANDOM.random((4, 16, 16))
     figure = viz.detectors_on_images(images, {}, {"x": (maps, 0.5), "y": (2 * maps, 1.0)}, kinds=KINDS)
     assert image_scales(figure, MAP_COLOURS) == {(0, 1.5)}
-    shown = [image.get_array() for axis in figure.axes for image in axis.images][4:12]
-    for own, other in zip(shown[:4], shown[4:]):
-        np.testing.assert_allclose(own, other)
+    maps_drawn = [image.get_array() for axis in figure.axes for image in axis.images][4:12]
+    for first, second in zip(maps_drawn[:4], maps_drawn[4:], strict=True):
+        np.testing.assert_allclose(first, second)
     with pytest.raises(ValueError, match="map scale of x"):
         viz.detectors_on_images(images, {}, {"x": (maps, 0.0)})
 
 
-def test_a_spread_is_told_in_words_and_a_reference_is_grey():
+def test_a_spread_is_written_in_words_and_a_reference_is_grey():
     frame = pd.DataFrame(
         {
             "dataset": "a",
@@ -512,17 +512,17 @@ def test_rows_of_images_may_differ_in_length_and_are_named(images):
 def test_the_landscape_has_a_panel_for_each_setting_and_sets_the_marked_candidate_apart():
     figure = viz.landscape_figure(SEARCH, ["a", "b"], "AUROC", "ours")
     for axis, name, level in zip(figure.axes, "ab", (1, 1)):
-        dots, apart, means = axis.lines
+        others, highlighted, means = axis.lines
         assert axis.get_title(loc="left") == name
-        assert len(dots.get_xdata()) == 3
-        assert (list(apart.get_xdata()), list(apart.get_ydata())) == ([level], [0.9])
+        assert len(others.get_xdata()) == 3
+        assert (list(highlighted.get_xdata()), list(highlighted.get_ydata())) == ([level], [0.9])
         assert list(means.get_ydata()) == pytest.approx(SEARCH.groupby(name)["AUROC"].mean().tolist())
     assert "ours" in words(figure)
     with pytest.raises(ValueError, match="no column 'c'"):
         viz.landscape_figure(SEARCH, ["c"], "AUROC", "ours")
 
 
-def test_rank_slopes_put_the_best_on_top_and_leave_out_whom_a_judge_has_not_seen():
+def test_rank_slopes_put_the_best_on_top_and_leave_out_candidates_without_a_value():
     table = pd.DataFrame(
         {"validation": [0.1, 0.3, 0.2], "test": [0.8, np.nan, 0.9]}, ["turned", "unseen", "blurred"]
     )
@@ -533,11 +533,11 @@ def test_rank_slopes_put_the_best_on_top_and_leave_out_whom_a_judge_has_not_seen
     bottom, top = axis.get_ylim()
     assert top < 1 < bottom
     assert [t.get_text() for t in axis.texts] == ["turned", "turned", "blurred", "blurred"]
-    with pytest.raises(ValueError, match="threes: 3 candidates that all 1 judges"):
+    with pytest.raises(ValueError, match="threes: 3 candidates with a value for all of 1 criteria"):
         viz.rank_slopes({"threes": table[["validation"]]})
 
 
-def test_speed_figure_shows_who_saw_labels_and_how_large_it_is():
+def test_speed_figure_marks_detectors_trained_with_labels_and_their_size():
     figure = viz.speed_figure(SPEEDS)
     discs = figure.axes[0].collections
     assert [len(group.get_offsets()) for group in discs] == [1, 1]
@@ -550,7 +550,7 @@ def test_speed_figure_shows_who_saw_labels_and_how_large_it_is():
         viz.speed_figure(SPEEDS.drop(columns="labels"))
 
 
-def test_ranks_stand_in_order_and_say_who_cannot_be_told_apart():
+def test_ranks_stand_in_order_and_mark_detectors_that_do_not_differ_significantly():
     figure = viz.rank_figure(RANKS, 0.6)
     axis = figure.axes[0]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["first", "second", "last"]

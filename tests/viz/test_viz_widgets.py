@@ -94,8 +94,8 @@ def test_the_scrubber_tells_the_error_of_each_image_at_each_step(images, kinds):
     again = torch.stack([images[:4], images[:4].flip(0), images[:4]])
     scrubber = viz.training_scrubber(images[:4], [0, 5, 9], again, kinds[:4])
     assert scrubber.errors[0] == [0, 0, 0, 0]
-    wanted = (again[1].float() - images[:4].float()).abs().mean((1, 2, 3))
-    assert np.allclose(scrubber.errors[1], wanted, rtol=0.01)
+    expected = (again[1].float() - images[:4].float()).abs().mean((1, 2, 3))
+    assert np.allclose(scrubber.errors[1], expected, rtol=0.01)
     assert picture(scrubber.strips[0]).shape == (36, 72, 3)
     assert len(scrubber.strips) == 3
 

@@ -7,11 +7,11 @@ function render({ model, el }) {
   const board = element("div", { class: "adlib-board" });
   const words = spoken();
   const next = element("button", { type: "button", class: "adlib-button" }, "next");
-  let round = 0, own = 0, detector = 0;
+  let round = 0, reader = 0, detector = 0;
 
   const answered = (picked) => {
     const right = answers[round];
-    own += picked === right;
+    reader += picked === right;
     detector += choices[round] === right;
     [...board.children].forEach((button, place) => {
       button.disabled = true;
@@ -22,7 +22,7 @@ function render({ model, el }) {
     words.textContent =
       (picked === right ? "Right. " : `No: it is image ${right + 1}. `) + `(${kind}) ` +
       (choices[round] === right ? "The detector found it too. " : `The detector chose image ${choices[round] + 1}. `) +
-      `You ${own}, detector ${detector}, of ${round + 1}.`;
+      `You ${reader}, detector ${detector}, of ${round + 1}.`;
     next.textContent = round + 1 < rounds.length ? "next" : "play again";
     next.hidden = false;
     next.focus({ preventScroll: true });
@@ -39,7 +39,7 @@ function render({ model, el }) {
   };
   next.addEventListener("click", () => {
     round += 1;
-    if (round === rounds.length) [round, own, detector] = [0, 0, 0];
+    if (round === rounds.length) [round, reader, detector] = [0, 0, 0];
     words.textContent = "";
     deal();
     board.firstElementChild.focus({ preventScroll: true });

@@ -20,9 +20,9 @@ function render({ model, el }) {
     redrawn.src = strips[position];
     const each = names.map((name, index) => `${name} ${short(errors[position][index])}`).join(", ");
     redrawn.alt = `Reconstructions and differences at step ${steps[position]}. Mean difference: ${each}`;
-    const mean = (wanted) => {
-      const own = errors[position].filter((_, index) => (names[index] === "good") === wanted);
-      return own.length ? short(own.reduce((sum, value) => sum + value, 0) / own.length) : null;
+    const mean = (normal) => {
+      const values = errors[position].filter((_, index) => (names[index] === "good") === normal);
+      return values.length ? short(values.reduce((sum, value) => sum + value, 0) / values.length) : null;
     };
     const parts = [[mean(true), "normal"], [mean(false), "defective"]].filter(([value]) => value !== null);
     const text =

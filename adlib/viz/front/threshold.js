@@ -35,9 +35,9 @@ function histogram(scores, truth, learnt) {
   const place = (score) => (WIDE * (Math.min(Math.max(score, low), high) - low)) / (high - low);
   const shares = [false, true].map((anomalous) => {
     const heights = new Array(bins).fill(0);
-    const own = scores.filter((_, index) => Boolean(truth[index]) === anomalous);
-    for (const score of own) {
-      heights[Math.min(bins - 1, Math.floor((place(score) / WIDE) * bins))] += 1 / own.length;
+    const values = scores.filter((_, index) => Boolean(truth[index]) === anomalous);
+    for (const score of values) {
+      heights[Math.min(bins - 1, Math.floor((place(score) / WIDE) * bins))] += 1 / values.length;
     }
     return heights;
   });
@@ -118,10 +118,10 @@ function gallery(model) {
     ...["missed", "alarms"].map((name) => element("section", {}, heads[name], strips[name])),
   );
   const fill = (name, word, chosen) => {
-    const shown = chosen.slice(0, 8);
+    const nearest = chosen.slice(0, 8);
     heads[name].textContent = `${word}: ${chosen.length}` + (chosen.length > 8 ? ", nearest eight" : "");
     const words = (index) => `${word}: ${kinds[index]}, score ${short(scores[index])}`;
-    strips[name].replaceChildren(...shown.map((index) => tile(model, index, words(index))));
+    strips[name].replaceChildren(...nearest.map((index) => tile(model, index, words(index))));
   };
   const move = (threshold) => {
     const order = scores.map((_, index) => index);
