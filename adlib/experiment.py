@@ -24,7 +24,7 @@ import copy
 import hashlib
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,10 +36,11 @@ from torch import Tensor, nn
 from adlib import metrics
 from adlib.data import Split, Truth
 from adlib.detectors import Detector
-from adlib.detectors.base import Examination
+from adlib.detectors.base import Config, Examination, detector_class
 from adlib.environment import HASH_SCHEME, git_commit, hardware, source_hash, versions
 
 RELEASED_THRESHOLD = 0.2  # of min-max scaled scores, fixed in the released GANomaly code
+RETIRED = {"patience": None}  # settings that no Config has any more, at the value that every record has
 
 
 def run_experiment(
@@ -111,9 +112,23 @@ def run_experiment(
     }
 
 
-def record_id(told: dict[str, Any]) -> str:
-    """Twelve hex digits that are equal for equal tasks: detector, data, settings, seed, protocol."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
+def record_id(identity: dict[str, Any]) -> str:
+    """Twelve hex digits that are equal for equal runs: detector, data, settings, seed, protocol.
+
+    Fields that a Config got later count only at other values than that under "before" in their metadata, and fields
+    that it lost count at the value they had: a record's id stays what it is.
+
+    Args:
+        identity: the fields that `identify` gives, of a record old or new.
+    """
+    kind = detector_class(identity["detector"]).Config
+    before = {
+        f.name: f.metadata["before"] for c in (Config, kind) for f in fields(c) if "before" in f.metadata
+    }
+    config = RETIRED | identity["config"]
+    config = {name: value for name, value in config.items() if name not in before or value != before[name]}
+    text = json.dumps(identity | {"config": config}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def identify(detector: Detector, split: Split, **notes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adlib.data.sources import CLASS_NAMES
@@ -41,6 +41,28 @@ def grid(**axes: Iterable[Any]) -> Iterator[Task]:
         yield Task(**dict(zip(axes, values)))
 
 
+ALWAYS_FP32 = ("cnn_classifier", "dual_discriminator", "f_anogan")
+Plan = Callable[..., list[Task]]
+
+
+def last_weights(plan: Plan) -> Plan:
+    """A plan with the defaults of its time: the last weights, and precision "auto" for most detectors.
+
+    Its runs were recorded, or begun, before detectors ended with averaged weights and in fp32.
+    """
+
+    @functools.wraps(plan)
+    def pinned(*args: Any) -> list[Task]:
+        return [_pinned(task) for task in plan(*args)]
+
+    return pinned
+
+
+def _pinned(task: Task) -> Task:
+    precision = "fp32" if task.detector in ALWAYS_FP32 else "auto"
+    return replace(task, changes={"ema_decay": 0.0, "precision": precision} | task.changes)
+
+
 SURFACES = (
     "elpv/mono",
     "elpv/poly",
@@ -53,6 +75,7 @@ SURFACES = (
 )
 
 
+@last_weights
 def chapter1() -> list[Task]:
     """The long runs behind chapter 1: GANomaly, clean and contaminated, its variants, and two trivial baselines.
 
@@ -73,6 +96,7 @@ def chapter1() -> list[Task]:
     return [*trivial, *clean, *mixed, *variants]
 
 
+@last_weights
 def chapter1_gap() -> list[Task]:
     """Where does the paper's higher D1 come from? A committee of checkpoints, four times the steps, the full width."""
     objects = ("mvtec/bottle", "mvtec/transistor", "mvtec/pill")
@@ -86,6 +110,7 @@ def chapter1_gap() -> list[Task]:
 ALL_SURFACES = (*SURFACES, "texture/glass")
 
 
+@last_weights
 def chapter2() -> list[Task]:
     """The comparison behind the chapter on DAGAN, on whole test sets, one seed after the other.
 
@@ -97,6 +122,7 @@ def chapter2() -> list[Task]:
     return [*trivial, *family, *glass]
 
 
+@last_weights
 def chapter2_large() -> list[Task]:
     """DAGAN and PCA at 128 px; half the batch, as four times the pixels go into it."""
     sets = ("mvtec/bottle", "texture/wood", "mvtec/pill", "mvtec/screw", "mvtec/transistor")
@@ -105,12 +131,14 @@ def chapter2_large() -> list[Task]:
     return [*pca, *dagan]
 
 
+@last_weights
 def chapter2_ancestors() -> list[Task]:
     """What DAGAN descends from, on three sets: BEGAN, AnoGAN with its search, f-AnoGAN with its encoder."""
     sets = ("mvtec/bottle", "elpv/mono", "texture/wood")
     return list(grid(seed=[0, 1, 2], dataset=sets, detector=["began", "f_anogan", "anogan"]))
 
 
+@last_weights
 def chapter2_stability() -> list[Task]:
     """Loss curves, gradient norms and spread of the AUROC over five seeds on two sets.
 
@@ -121,6 +149,7 @@ def chapter2_stability() -> list[Task]:
     return [*more, *grid(seed=range(5), dataset=sets, detector=["ganomaly"])]
 
 
+@last_weights
 def chapter2_ablations() -> list[Task]:
     """Skips (P8), the sign and the bound of the adversarial term, and the norm as printed."""
     sets = ("texture/wood", "mvtec/bottle", "elpv/mono")
@@ -134,6 +163,7 @@ def chapter2_ablations() -> list[Task]:
     ]
 
 
+@last_weights
 def chapter2_balance() -> list[Task]:
     """DAGAN with the control of its balance that BEGAN has and DAGAN dropped, on every set."""
     return list(grid(seed=[0, 1, 2], dataset=ALL_SURFACES, detector=["dagan_balanced"]))
@@ -142,6 +172,7 @@ def chapter2_balance() -> list[Task]:
 FEW = tuple(2**n for n in range(8))
 
 
+@last_weights
 def chapter2_few() -> list[Task]:
     """Training on 1, 2, 4 ... 128 images, nested, five seeds, the same number of steps for each."""
     sets = ("texture/wood", "mvtec/bottle", "texture/glass", "mvtec/pill")
@@ -174,6 +205,7 @@ def _classes(seed: int) -> list[Task]:
     ]
 
 
+@last_weights
 def chapter4() -> list[Task]:
     """Table 1 of the OE-SDN paper: one class of MNIST or CIFAR-10 normal, whole test sets, seed 0, then seed 1."""
     return [*_classes(0), *_classes(1)]
@@ -192,6 +224,7 @@ MASKED = (
 _STYLE_64 = {"steps": 950, "student_share": 150 / 950, "batch_size": 16, "student_images": 8, "code": 100}
 
 
+@last_weights
 def chapter4_surfaces() -> list[Task]:
     """Table 2: pixel metrics where there are masks. The paper's "AE" is measured as the teacher of the SDN runs."""
     tasks = []
@@ -208,6 +241,7 @@ def chapter4_surfaces() -> list[Task]:
     return [*tasks[: len(tasks) // 2], *large, *tasks[len(tasks) // 2 :]]
 
 
+@last_weights
 def chapter4_transforms() -> list[Task]:
     """Table 3 for two classes; each record also holds how well it tells validation-normals from transformed ones.
 
@@ -218,6 +252,7 @@ def chapter4_transforms() -> list[Task]:
     return [*grid(detector=["oe_sdn"], changes=others, **common), *grid(detector=["sdn"], **common)]
 
 
+@last_weights
 def chapter4_longer() -> list[Task]:
     """Students of 1,000 steps on every digit, of 4,000 on threes and eights, instead of 250; after equal teachers."""
     taught = 1000  # steps of the teacher, as in every run of `chapter4`
@@ -230,12 +265,14 @@ def chapter4_longer() -> list[Task]:
     return tasks
 
 
+@last_weights
 def chapter4_anogan() -> list[Task]:
     """AnoGAN's row of Table 1, on the small MNIST: every test image is a search of its own. PCA to compare with."""
     small = [f"mnist5k/{digit}" for digit in range(10)]
     return list(grid(detector=["pca", "anogan"], dataset=small, size=[32]))
 
 
+@last_weights
 def chapter4_bottleneck() -> list[Task]:
     """Width of the code: too narrow, normals blur; too wide, defects are copied too."""
     codes = [{"code": code, "checkpoints": 2} for code in (2, 8, 32, 128, 512)]
@@ -264,6 +301,7 @@ def _one_vs_rest(
     ]
 
 
+@last_weights
 def chapter3() -> list[Task]:
     """Every class of three sets: the dual discriminator, then what else is there with and without labels, then again.
 
@@ -281,6 +319,7 @@ def chapter3() -> list[Task]:
     return [*first, *classifier, *simple, *one_class, *again, *classifier_again]
 
 
+@last_weights
 def chapter3_longer() -> list[Task]:
     """Does length lift the garments that the dual discriminator finds hardest? 4,000 steps instead of 1,500."""
     longer = {**ONE_VS_REST["fashion_mnist"], "steps": 4000}
@@ -292,6 +331,7 @@ def chapter3_longer() -> list[Task]:
 UNSEEN = ("mnist/8", "cifar10/bird", "fashion_mnist/shirt", "mnist/3")
 
 
+@last_weights
 def chapter3_unseen() -> list[Task]:
     """A third of the anomaly classes is kept out of training, each third in its turn; all nine are tested."""
     tasks = []
@@ -304,6 +344,7 @@ def chapter3_unseen() -> list[Task]:
     return tasks
 
 
+@last_weights
 def chapter3_ablation() -> list[Task]:
     """Table 6: the auto-encoder alone, with one more loss each, with all; then what the batch is normalised by."""
     steps = {**ONE_VS_REST["cifar10"], "steps": 1000}
@@ -324,6 +365,7 @@ def chapter3_ablation() -> list[Task]:
     ]
 
 
+@last_weights
 def chapter3_weights(count: int = 24) -> list[Task]:
     """Candidates of the search for loss weights, the published ones first; short runs, ranked on validation images.
 
@@ -338,6 +380,7 @@ def chapter3_weights(count: int = 24) -> list[Task]:
 RARE = {"train": 500, "test": 100, "kinds": {"scratch": 240, "stamp": 80, "stain": 40}}  # of images
 
 
+@last_weights
 def chapter3_surfaces() -> list[Task]:
     """Imbalance of kinds, of size and of losses, each without its remedy and with it: metal, and magnetic tiles.
 
@@ -375,6 +418,7 @@ def _surface(detector: str, dataset: str, seed: int, changes: dict[str, Any], da
     return Task(detector, dataset, 64, seed, reserve=reserve, changes=changes, data=data)
 
 
+@last_weights
 def chapter5() -> list[Task]:
     """What the other chapters' ledgers lack for one table of every one-class detector on every surface, seed 0."""
     common = {"seed": [0]}
@@ -399,15 +443,12 @@ def averaged() -> list[Task]:
 
     GANomaly's test sets are chapter 1's: a pool of 9 % of anomalies is missing from them, except on texture/glass.
     """
-    settings: dict[str, Any] = {"changes": [{"precision": "fp32"}]}
     tasks: list[Task] = []
     for seed in (0, 1, 2):
         tasks += [
-            *grid(detector=["ganomaly"], reserve=[0.09], dataset=SURFACES, seed=[seed], **settings),
-            *grid(detector=["ganomaly"], dataset=["texture/glass"], seed=[seed], **settings),
-            *grid(
-                detector=["dagan", "unet", "skip_ganomaly"], dataset=ALL_SURFACES, seed=[seed], **settings
-            ),
+            *grid(detector=["ganomaly"], reserve=[0.09], dataset=SURFACES, seed=[seed]),
+            *grid(detector=["ganomaly"], dataset=["texture/glass"], seed=[seed]),
+            *grid(detector=["dagan", "unet", "skip_ganomaly"], dataset=ALL_SURFACES, seed=[seed]),
         ]
     return tasks
 

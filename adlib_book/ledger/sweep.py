@@ -6,6 +6,7 @@ workers, data travel from here by their fingerprint: a worker needs this package
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 import time
@@ -23,7 +24,7 @@ from adlib.detectors import make_detector
 from adlib.detectors.base import detector_class
 from adlib.environment import git_commit, project_root, source_hash
 from adlib.errors import SweepError, unknown_name
-from adlib.experiment import identify, record_id, run_experiment
+from adlib.experiment import identify, run_experiment
 from adlib_book.ledger import cluster, results
 from adlib_book.ledger.plans import PLANS, Task
 
@@ -213,7 +214,7 @@ def _jobs(
     """
     sent: OrderedDict[str, Any] = OrderedDict()
     for key, task in waiting.items():
-        asked = record_id(_asked(task))
+        asked = hashlib.sha256(repr(_asked(task)).encode()).hexdigest()[:12]
         if asked not in sent:
             try:
                 split = load(**_asked(task))
