@@ -9,14 +9,17 @@ numpy arrays, sequences and torch tensors (any device) are accepted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, stats
 from sklearn import metrics as sk
 
 __all__ = [
+    "PairedInterval",
     "RocCurve",
     "all_positive_f1",
     "aupro",
@@ -24,9 +27,13 @@ __all__ = [
     "best_f1",
     "confusion",
     "image_auroc",
+    "image_metrics",
+    "paired_interval",
     "pixel_auroc",
     "pixel_average_precision",
+    "pixel_metrics",
     "roc_curve",
+    "smallest_visible_difference",
     "tpr_at_fpr",
 ]
 
@@ -41,6 +48,16 @@ class RocCurve(NamedTuple):
     fpr: NDArray[np.float64]
     tpr: NDArray[np.float64]
     thresholds: NDArray[np.float64]
+
+
+class PairedInterval(NamedTuple):
+    """Mean of paired differences with its confidence interval, and how many of the pairs are above 0."""
+
+    pairs: int
+    above: int
+    mean: float
+    low: float
+    high: float
 
 
 def image_auroc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -124,6 +141,29 @@ def tpr_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float = 0.05) -> float
         raise ValueError(f"fpr is {fpr}; expected a rate in [0, 1]. Write 5 % as 0.05.")
     curve = roc_curve(labels, scores)
     return float(curve.tpr[curve.fpr <= fpr].max())
+
+
+def image_metrics(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    """Several scores of the same images, one row each: AUROC, AP, and TPR at 5 % FPR.
+
+    Args:
+        labels: shape (N,), bool or 0/1, 1 = anomalous.
+        scores: name -> values, shape (N,), finite, larger = more anomalous.
+
+    Returns:
+        One row per name, in order; columns "AUROC", "AP" and "TPR at 5 % FPR", whose threshold is read off the test.
+
+    Raises:
+        ValueError: as for `image_auroc`.
+
+    Source: `image_auroc`, `average_precision`, `tpr_at_fpr`.
+    """
+    columns = {"AUROC": image_auroc, "AP": average_precision, "TPR at 5 % FPR": tpr_at_fpr}
+    rows = {
+        name: {column: metric(labels, score) for column, metric in columns.items()}
+        for name, score in scores.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(columns))
 
 
 def confusion(labels: ArrayLike, verdicts: ArrayLike) -> dict[str, int | float]:
@@ -242,6 +282,29 @@ def pixel_average_precision(masks: ArrayLike, maps: ArrayLike) -> float:
     return float(sk.average_precision_score(truth.ravel(), values.ravel()))
 
 
+def pixel_metrics(masks: ArrayLike, maps: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    """Several anomaly maps of the same images, one row each: pixel AUROC, pixel AP, and AUPRO up to an FPR of 0.3.
+
+    Args:
+        masks: shape (N, H, W), bool or 0/1, 1 = defective pixel; all 0 for good images.
+        maps: name -> values, shape (N, H, W), finite, larger = more anomalous.
+
+    Returns:
+        One row per name, in order; columns "pixel AUROC", "pixel AP" and "AUPRO".
+
+    Raises:
+        ValueError: as for `pixel_auroc`.
+
+    Source: `pixel_auroc`, `pixel_average_precision`, `aupro`.
+    """
+    columns = {"pixel AUROC": pixel_auroc, "pixel AP": pixel_average_precision, "AUPRO": aupro}
+    rows = {
+        name: {column: metric(masks, values) for column, metric in columns.items()}
+        for name, values in maps.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(columns))
+
+
 def aupro(masks: ArrayLike, maps: ArrayLike, max_fpr: float = 0.3) -> float:
     """Area under the per-region-overlap curve, up to a false-positive rate, normalised to [0, 1].
 
@@ -276,6 +339,58 @@ def aupro(masks: ArrayLike, maps: ArrayLike, max_fpr: float = 0.3) -> float:
     at_limit = np.interp(max_fpr, fpr[inside - 1 : inside + 1], pro[inside - 1 : inside + 1])
     fpr, pro = np.append(fpr[:inside], max_fpr), np.append(pro[:inside], at_limit)
     return float(min(sk.auc(fpr, pro) / max_fpr, 1.0))  # the sum of weights may end at 1 + 1e-16
+
+
+def paired_interval(differences: ArrayLike, level: float = 0.95) -> PairedInterval:
+    """Confidence interval for the mean of paired differences, by Student's t.
+
+    mean ± t_{(1 + level) / 2} s / sqrt(n), with n - 1 degrees of freedom. Two detectors on the same sets are compared
+    by their differences, because sets differ far more than detectors do.
+
+    Args:
+        differences: one per pair, shape (N,), N >= 2, finite, in the unit of the metric.
+        level: confidence, between 0 and 1.
+
+    Returns:
+        PairedInterval of N pairs.
+
+    Raises:
+        ValueError: fewer than two pairs, a difference that is not finite, or a level outside (0, 1).
+
+    Source: Student 1908, for the mean of a normal sample with unknown variance.
+    """
+    values = _finite(differences, "differences")
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(
+            f"differences has shape {values.shape}; expected (N,) with N >= 2: the spread of one pair is not known."
+        )
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level is {level}; expected a number between 0 and 1. Write 95 % as 0.95.")
+    mean = values.mean()
+    reach = stats.t(len(values) - 1).ppf((1 + level) / 2) * values.std(ddof=1) / np.sqrt(len(values))
+    above = int((values > 0).sum())
+    return PairedInterval(len(values), above, float(mean), float(mean - reach), float(mean + reach))
+
+
+def smallest_visible_difference(deviation: float, runs: int) -> float:
+    """How far two means must lie apart for a t-test to find it: two-sided 5 %, power 80 %.
+
+    (t_{0.975} + t_{0.8}) s sqrt(2 / n), with 2 n - 2 degrees of freedom.
+
+    Args:
+        deviation: s, the standard deviation of single runs, in the unit of the metric.
+        runs: n, runs behind each mean, >= 2.
+
+    Returns:
+        The difference, in the unit of the metric.
+
+    Raises:
+        ValueError: fewer than two runs, which have no standard deviation.
+    """
+    if runs < 2:
+        raise ValueError(f"runs is {runs}; expected 2 or more: a standard deviation needs two. Add seeds.")
+    t = stats.t(2 * runs - 2)
+    return float((t.ppf(0.975) + t.ppf(0.8)) * deviation * np.sqrt(2 / runs))
 
 
 def _region_weights(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -373,24 +488,3 @@ def _masks_and_maps(masks: ArrayLike, maps: ArrayLike) -> tuple[NDArray[np.bool_
             "Leave pixel metrics out for data without masks; pass good and anomalous images together."
         )
     return truth, values
-
-
-def smallest_visible_difference(deviation: float, runs: int) -> float:
-    """How far two means must lie apart for a t-test to find it: two-sided 5 %, power 80 %.
-
-    (t_{0.975} + t_{0.8}) s sqrt(2 / n), with 2 n - 2 degrees of freedom.
-
-    Args:
-        deviation: s, the standard deviation of single runs, in the unit of the metric.
-        runs: n, runs behind each mean, >= 2.
-
-    Returns:
-        The difference, in the unit of the metric.
-
-    Raises:
-        ValueError: fewer than two runs, which have no standard deviation.
-    """
-    if runs < 2:
-        raise ValueError(f"runs is {runs}; expected 2 or more: a standard deviation needs two. Add seeds.")
-    t = stats.t(2 * runs - 2)
-    return float((t.ppf(0.975) + t.ppf(0.8)) * deviation * np.sqrt(2 / runs))

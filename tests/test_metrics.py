@@ -177,6 +177,23 @@ def test_confusion_of_a_detector_that_finds_nothing():
     assert [result[k] for k in ("tpr", "fpr", "precision", "f1")] == [0, 0, 0, 0]
 
 
+@SEVERAL
+@given(labelled_scores())
+def test_the_table_of_scores_holds_one_row_each(data):
+    labels, scores = data
+    table = metrics.image_metrics(labels, {"b": scores, "a": -scores})
+    assert table.index.tolist() == ["b", "a"]
+    for name, sign in (("b", 1), ("a", -1)):
+        signed = sign * scores
+        allowed = [t for t in {*signed, np.inf} if (signed[~labels] >= t).mean() <= 0.05]
+        slow = {
+            "AUROC": auroc_by_pairs(labels, signed),
+            "AP": average_precision_by_thresholds(labels, signed),
+            "TPR at 5 % FPR": max((signed[labels] >= t).mean() for t in allowed),
+        }
+        assert table.loc[name].to_dict() == pytest.approx(slow)
+
+
 # --- pixel metrics ---
 
 
@@ -184,6 +201,21 @@ def test_confusion_of_a_detector_that_finds_nothing():
 @given(masks_and_maps(), st.sampled_from([0.05, 0.3, 1.0]))
 def test_aupro_equals_the_slow_reference(data, max_fpr):
     assert_allclose(metrics.aupro(*data, max_fpr=max_fpr), aupro_by_thresholds(*data, max_fpr), atol=1e-12)
+
+
+@SEVERAL
+@given(masks_and_maps())
+def test_the_table_of_maps_holds_one_row_each(data):
+    masks, maps = data
+    table = metrics.pixel_metrics(masks, {"b": maps, "a": 2.0 * maps})
+    slow = {
+        "pixel AUROC": auroc_by_pairs(masks.ravel(), maps.ravel()),
+        "pixel AP": average_precision_by_thresholds(masks.ravel(), maps.ravel()),
+        "AUPRO": aupro_by_thresholds(masks, maps, 0.3),
+    }
+    assert table.index.tolist() == ["b", "a"]
+    for _, row in table.iterrows():
+        assert row.to_dict() == pytest.approx(slow)
 
 
 def test_aupro_of_one_region_per_pixel_is_pixel_auroc():
@@ -307,3 +339,28 @@ def test_smallest_visible_difference_has_the_power_it_promises():
         assert 0.75 < power < 0.85
     with pytest.raises(ValueError, match="runs is 1"):
         metrics.smallest_visible_difference(0.1, 1)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_paired_interval_ends_where_the_t_test_stops_rejecting(level):
+    differences = np.random.default_rng(1).normal(0.02, 0.05, 9)
+    interval = metrics.paired_interval(differences, level)
+    assert interval[:3] == (9, sum(d > 0 for d in differences), pytest.approx(sum(differences) / 9))
+    for end in (interval.low, interval.high):
+        assert scipy.stats.ttest_1samp(differences, end).pvalue == pytest.approx(1 - level)
+    assert interval.low < interval.mean < interval.high
+
+
+def test_the_paired_interval_holds_the_truth_as_often_as_it_says():
+    samples = np.random.default_rng(0).normal(0.3, 1.0, (2000, 4))
+    intervals = [metrics.paired_interval(sample) for sample in samples]
+    assert 0.935 < np.mean([interval.low < 0.3 < interval.high for interval in intervals]) < 0.965
+
+
+def test_differences_without_a_spread_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(1,\); expected \(N,\) with N >= 2"):
+        metrics.paired_interval([0.1])
+    with pytest.raises(ValueError, match="differences holds nan"):
+        metrics.paired_interval([0.1, np.nan])
+    with pytest.raises(ValueError, match="level is 95"):
+        metrics.paired_interval([0.1, 0.2], level=95)
