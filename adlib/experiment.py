@@ -6,6 +6,7 @@ opened once, at the end. Published habits that leak are measured beside it and c
     image_auroc/D1                 the fitted detector: averaged weights where its settings say so (`ema_decay`),
                                    else the last ones
     image_auroc/D1@last            the last weights, for detectors that end with averaged ones
+    image_auroc/D1@generator       the generator's weights averaged, the discriminator's the last ones
     image_auroc/D1@validation      the checkpoint with the lowest validation-normal error, for detectors that have one
     image_auroc/D1@committee       the mean of the later half of the checkpoints, each scaled by validation-normals
     image_auroc/D1@oracle          the checkpoint with the best test AUROC (leaks; the papers' "verification model")
@@ -34,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from adlib import metrics
-from adlib.data import Split, Truth
+from adlib.data import Split, SplitSettings, Truth
 from adlib.detectors import Detector
 from adlib.detectors.base import Config, Examination, detector_class
 from adlib.environment import HASH_SCHEME, git_commit, hardware, source_hash, versions
@@ -69,9 +70,16 @@ def run_experiment(
         for seen, images in ((trail, split.test.images), (held, split.validation.images)):
             seen.append({k: v.numpy() for k, v in fitted.examine(images).scores.items()})
 
+    ends: dict[str, Tensor] = {}
+
+    def look_last(fitted: Detector, step: int) -> None:
+        look(fitted, step)
+        if step == fitted.config.steps:
+            ends.update({k: v.clone() for k, v in fitted.networks.state_dict().items()})
+
     begin = time.perf_counter()
     shown = {"anomalies": split.anomalies} if detector.learns_from_anomalies else {}
-    detector.fit(split.train, split.validation, progress=progress, on_checkpoint=look, **shown)
+    detector.fit(split.train, split.validation, progress=progress, on_checkpoint=look_last, **shown)
     total = time.perf_counter() - begin
     begin = time.perf_counter()
     seen = detector.examine(split.test.images)
@@ -82,7 +90,16 @@ def run_experiment(
         for name, score in scores.items():
             mark[f"image_auroc/{name}"] = round(metrics.image_auroc(truth.labels, score), 6)
     return {
-        **identify(detector, split, **notes),
+        **identify(
+            detector=detector.name,
+            config=detector.config,
+            seed=detector.seed,
+            dataset=split.name,
+            size=split.size,
+            split=split.settings,
+            options=split.options,
+            **notes,
+        ),
         "title": split.title,
         "notes": list(split.notes),
         "train_images": len(split.train),
@@ -91,6 +108,7 @@ def run_experiment(
         "parameters": sum(p.numel() for p in detector.networks.parameters()),
         "train_anomalies": len(split.anomalies) if shown else 0,
         "metrics": evaluate(detector, split, seen, truth, trail, held)
+        | _averaged_generator_only(detector, split.test.images, truth.labels, ends)
         | kind_metrics(detector, split, seen.scores, truth),
         "checkpoints": history.checkpoints,
         "averaged": history.averaged,
@@ -131,23 +149,52 @@ def record_id(identity: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def identify(detector: Detector, split: Split, **notes: Any) -> dict[str, Any]:
-    """The fields that say which run this is, and their hash as "id": equal runs have equal ids."""
-    settings = asdict(detector.config)
-    told = {
-        "detector": detector.name,
-        "variant": getattr(detector.config, "variant", "standard"),
-        "dataset": split.name,
-        "seed": detector.seed,
+def identify(
+    *,
+    detector: str,
+    config: Config,
+    seed: int,
+    dataset: str,
+    size: int,
+    split: SplitSettings,
+    options: dict[str, Any] | None = None,
+    **notes: Any,
+) -> dict[str, Any]:
+    """The fields that say which run this is, and their hash as "id": equal runs have equal ids.
+
+    Args:
+        detector: its name.
+        config: its settings.
+        seed: of the detector.
+        dataset: as given to `load`.
+        size: side of the images, pixels.
+        split: how the data set is cut.
+        options: of the data set's source.
+        notes: further fields that identify the run.
+    """
+    newer = {
+        f.name: getattr(split, f.name)
+        for f in fields(split)
+        if "before" in f.metadata and getattr(split, f.name) != f.metadata["before"]
+    }
+    few_shot = newer.pop("train_images", None)
+    data = (options or {}) | newer
+    identity = {
+        "detector": detector,
+        "variant": getattr(config, "variant", "standard"),
+        "dataset": dataset,
+        "seed": seed,
         "protocol": "leak-free",
-        "image_size": split.size,
+        "image_size": size,
         "contamination": split.contamination,
-        "reserve": split.reserve,
-        "config": settings,  # how fast it was computed is told elsewhere in the record
-        **({"data": split.options} if split.options else {}),
+        "reserve": split.reserved,
+        "config": asdict(config),
+        **({"split_seed": split.seed} if split.seed != seed else {}),
+        **({"few_shot": few_shot} if few_shot is not None else {}),
+        **({"data": data} if data else {}),
         **notes,
     }
-    return {"id": record_id(told), **told}
+    return {"id": record_id(identity), **identity}
 
 
 def evaluate(
@@ -194,6 +241,24 @@ def evaluate(
             found[f"pixel_ap{which}"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
             found[f"aupro{which}"] = metrics.aupro(truth.masks, maps.numpy())
     return {name: round(float(value), 6) for name, value in found.items()}
+
+
+def _averaged_generator_only(
+    detector: Detector, images: Tensor, labels: np.ndarray, ends: dict[str, Tensor]
+) -> dict[str, float]:
+    """AUROC of every score with the averaged generator and the last discriminator; empty where there are no two."""
+    players = {"generator", "discriminator"} <= set(detector.networks)
+    if not players or not detector.config.ema_decay or detector.searches:
+        return {}
+    mixed = copy.copy(detector)
+    mixed.networks = copy.deepcopy(detector.networks)
+    last = {k.removeprefix("discriminator."): v for k, v in ends.items() if k.startswith("discriminator.")}
+    mixed.networks["discriminator"].load_state_dict(last)
+    scores = mixed.examine(images).scores
+    return {
+        f"image_auroc/{name}@generator": round(metrics.image_auroc(labels, score.numpy()), 6)
+        for name, score in scores.items()
+    }
 
 
 def kind_metrics(

@@ -46,6 +46,24 @@ def test_a_record_says_everything_the_ledger_promises(record_and_split):
         assert 0 <= record["metrics"][metric] <= 1, metric
 
 
+def test_last_and_averaged_weights_are_measured_beside_each_other(record_and_split):
+    record, split = record_and_split
+    values, last = record["metrics"], record["checkpoints"][-1]
+    plain = make_detector("ganomaly", split.image_shape, "smoke", **QUICK, ema_decay=0.0)
+    other = run_experiment(plain, split, progress="quiet")
+    assert "image_auroc/D0@last" not in other["metrics"]
+    assert not [name for name in other["metrics"] if name.endswith("@generator")]
+    for name in ("D0", "D1", "D2", "D3"):
+        assert values[f"image_auroc/{name}@last"] == last[f"image_auroc/{name}"]
+        assert values[f"image_auroc/{name}@last"] == other["metrics"][f"image_auroc/{name}"], (
+            "the same training"
+        )
+    # Pixels and latents are the generator's alone; only features can tell the discriminators apart.
+    for name in ("D0", "D3"):
+        assert values[f"image_auroc/{name}@generator"] == values[f"image_auroc/{name}"]
+    assert record["averaged"]["validation_error"] != last["validation_error"]
+
+
 def test_every_map_of_a_detector_is_measured():
     split = load("texture/wood", size=32, seed=1, train_images=40)
     tiny = {"steps": 2, "student_share": 0.5, "checkpoints": 1}
