@@ -397,7 +397,7 @@ def _score_in_order(
     parts = []
     with torch.no_grad():
         for rows in torch.from_numpy(order).split(batch_size):
-            parts.append(released._examine(detector.normalise(images[rows])).scores)
+            parts.append(released.inference_step(detector.normalise(images[rows])).scores)
     scores = {}
     for name in parts[0]:
         values = torch.cat([part[name].float().cpu() for part in parts]).numpy()

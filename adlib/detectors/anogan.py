@@ -130,7 +130,7 @@ class AnoGan(Detector):
         features_again = self.networks["discriminator"](generated)[1]
         return scores.anogan_score(images, generated, features, features_again, self.config.feature_share)
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         generated = self.networks["generator"](self.search(images))
         features = self.networks["discriminator"](images)[1]
         distances = {

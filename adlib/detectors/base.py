@@ -92,7 +92,7 @@ class Detector(ABC):
         ValueError: a shape, seed or setting that no detector can work with.
 
     A subclass builds `networks` and `optimisers`, takes one step in `training_step` and looks at images in
-    `_examine`; everything else stands here.
+    `inference_step`; everything else stands here.
     """
 
     name: ClassVar[str]
@@ -164,7 +164,7 @@ class Detector(ABC):
         """Called after every step with the losses as numbers."""
 
     @abstractmethod
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         """Scores, maps and reconstructions of a batch (B, C, H, W) in [-1, 1], networks in evaluation mode."""
 
     # ------------------------------------------------------------------ helpers for subclasses
@@ -306,7 +306,7 @@ class Detector(ABC):
         images = self._checked(images)
         self.networks.eval()
         with torch.no_grad():
-            parts = [self._examine(self.normalise(part)) for part in images.split(batch_size)]
+            parts = [self.inference_step(self.normalise(part)) for part in images.split(batch_size)]
         scores = {k: torch.cat([p.scores[k].float().cpu() for p in parts]) for k in parts[0].scores}
         maps = torch.cat([p.maps.float().cpu() for p in parts])
         others = {
@@ -357,7 +357,7 @@ class Detector(ABC):
         self.networks.eval()
         with torch.no_grad():
             errors = [
-                (self._examine(x).reconstructions.float() - self._seen(x)).abs().flatten(1).mean(1)
+                (self.inference_step(x).reconstructions.float() - self._seen(x)).abs().flatten(1).mean(1)
                 for x in map(self.normalise, images.split(64))
             ]
         return float(torch.cat(errors).mean())

@@ -102,7 +102,7 @@ class Began(Detector):
             "convergence": losses.convergence_measure(real_error, fake_error, gamma),
         }
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         redrawn = self.networks["discriminator"](images)
         residual = {"D": scores.pixel_distance(images, redrawn)}
         return Examination(residual, scores.residual_map(images, redrawn), redrawn.clamp(-1, 1))

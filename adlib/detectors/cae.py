@@ -147,6 +147,6 @@ class Cae(Detector):
         super()._fit(images, validation, **how)
         warn_if_constant(self, images)
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         reconstructions = self.networks["auto_encoder"](images)
         return Examination(*compare(images, reconstructions, self.config.score), reconstructions)

@@ -90,7 +90,7 @@ class _Classical(Detector):
     def _distance(self, codes: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         store = self.networks["components"]
         score = self._distance((contrast_pixels(images) - store.mean) @ store.directions.T)
         # A decision function may be negative; a map may not.

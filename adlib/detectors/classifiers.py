@@ -99,7 +99,7 @@ class LogisticRegressionDetector(SupervisedDetector):
         kept.mean.copy_(normals.mean(0))
         self.history = History()
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         kept = self.networks["regression"]
         pixels = images.flatten(1)
         parts = ((pixels - kept.mean) * kept.weight).view_as(images).sum(1)
@@ -165,7 +165,7 @@ class CnnClassifier(SupervisedDetector):
     def validation_error(self, images: Tensor) -> None:
         """None: a classifier draws nothing, and normal images (N, C, H, W) cannot tell its checkpoints apart."""
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         parts = self.networks["classifier"](images).float()
         maps = F.interpolate(parts[:, None], images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
         return Examination({"logit": parts.mean((1, 2))}, maps.clamp_min(0), images)

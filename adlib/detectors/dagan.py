@@ -113,7 +113,7 @@ class Dagan(Detector):
         """Share of L_adv that the discriminator may pursue, a scalar from 0 to 1: all of it in the paper."""
         return 1.0
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         reconstructions = self.networks["generator"](images)
         redrawn = self.networks["discriminator"](reconstructions)
         maps = scores.residual_map(images, reconstructions)

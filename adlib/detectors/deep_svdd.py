@@ -199,7 +199,7 @@ class DeepSvdd(Detector):
         features = self.networks["encoder"](images)
         return (features.float() - self.networks["sphere"].centre).square().sum(1)
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         distances = self._distances(self._prepare(images))
         maps = distances[:, None, None].expand(-1, *images.shape[2:])
         score = distances - self.networks["sphere"].radius ** 2 if self.config.soft_boundary else distances

@@ -182,7 +182,7 @@ class DualDiscriminatorGan(SupervisedDetector):
         opponents[name] = losses.lsgan_discriminator_loss(real_maps, redrawn_maps)
         return redrawn_maps
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         redrawn = self.networks["generator"](images).image
         maps = scores.residual_map(images, redrawn)
         found = {

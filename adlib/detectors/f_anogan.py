@@ -150,7 +150,7 @@ class FAnoGan(Detector):
             return None
         return super().validation_error(images)
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         reconstructions = self._reconstruct(images)
         distances = {
             "A": self._distance(images, reconstructions),

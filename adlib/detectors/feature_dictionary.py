@@ -140,7 +140,7 @@ class FeatureDictionary(Detector):
                 parts.append(F.normalize(maps.mean((2, 3)), p=1.0, dim=1))
         return torch.cat(parts)
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         store = self.networks["dictionary"]
         codes = (self._features(self._windows(images)) - store.mean) @ store.components.T
         distances = torch.cdist(codes, store.entries, compute_mode="donot_use_mm_for_euclid_dist")

@@ -141,7 +141,7 @@ class Ganomaly(Detector):
                 self.networks["discriminator"].apply(initialise_dcgan)
             self.optimisers["discriminator"].state.clear()
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         generated = self.networks["generator"](images)
         _, features = self.networks["discriminator"](images)
         _, features_again = self.networks["discriminator"](generated.image)

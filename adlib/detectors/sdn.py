@@ -182,7 +182,7 @@ class Sdn(Detector):
             parts = [to_uint8(self._student(self.normalise(part)).cpu()) for part in images.split(64)]
         return torch.cat(parts)
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         teacher, student = self.networks["teacher"](images), self._student(images)
         window = losses.ssim_window(images.shape[-1])
         maps = scores.residual_map(student, teacher)

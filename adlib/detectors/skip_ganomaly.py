@@ -102,7 +102,7 @@ class SkipGanomaly(Detector):
         }
         return {name: value.detach() for name, value in parts.items()}
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         reconstructions = self.networks["generator"](images)
         _, features = self.networks["discriminator"](images)
         _, features_again = self.networks["discriminator"](reconstructions)

@@ -92,6 +92,6 @@ class SsimAe(cae.Cae):
         weights = torch.tensor(_LUMA).to(images.device)
         return (images * weights[:, None, None]).sum(1, keepdim=True)
 
-    def _examine(self, images: Tensor) -> Examination:
-        seen = super()._examine(self._seen(images))
+    def inference_step(self, images: Tensor) -> Examination:
+        seen = super().inference_step(self._seen(images))
         return seen._replace(reconstructions=seen.reconstructions.expand_as(images))

@@ -67,7 +67,7 @@ class Pca(Detector):
         self.networks["pca"].components.zero_()[:count] = directions[:count]
         self.history = History()
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         pca = self.networks["pca"]
         centred = images.flatten(1) - pca.mean
         reconstruction = (centred @ pca.components.T @ pca.components + pca.mean).view_as(images)
@@ -106,7 +106,7 @@ class MeanIntensity(Detector):
         self.networks["mean"].intensity.copy_(self.normalise(images).mean())
         self.history = History()
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         maps = (images - self.networks["mean"].intensity).abs().mean(1)
         score = (images.flatten(1).mean(1) - self.networks["mean"].intensity).abs()
         return Examination({"intensity": score}, maps, self.networks["mean"].intensity.expand_as(images))

@@ -68,7 +68,7 @@ class Unet(Detector):
         self.descend(generator=error)
         return {"generator_error": error.detach()}
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         reconstructions = self.networks["generator"](images)
         maps = scores.residual_map(images, reconstructions)
         residuals = {

@@ -87,7 +87,7 @@ class Vae(cae.Cae):
         self.descend(auto_encoder=loss)
         return {"reconstruction": squares.detach(), "divergence": divergence.detach()}
 
-    def _examine(self, images: Tensor) -> Examination:
+    def inference_step(self, images: Tensor) -> Examination:
         network = self.networks["auto_encoder"]
         mean, log_variance = network.encode(images).chunk(2, dim=1)
         spread = (log_variance / 2).exp()
