@@ -9,7 +9,7 @@ of Okabe and Ito: blue is normal, vermilion is anomalous, grey is a reference. E
 matplotlib Figure that is already closed in pyplot: a notebook shows it once, as the value of a cell, and
 no open figures accumulate.
 
-style     palette, matplotlib settings, the stamp that says where a figure comes from
+style     palette, matplotlib settings, axes to draw on by hand, the stamp that says where a figure comes from
 images    images, reconstructions with their differences, anomaly maps with the true defects
 scores    histograms and ROC curves of scores, and what one threshold does
 comparisons  several detectors on the same images, over seeds, by rank, along training and a study's axis
@@ -43,7 +43,7 @@ from adlib.viz.runs import (
 from adlib.viz.scores import roc_figure, score_histograms, threshold_figure
 from adlib.viz.search import landscape_figure, rank_slopes
 from adlib.viz.source import show_source
-from adlib.viz.style import stamp, use_style
+from adlib.viz.style import drawing, stamp, use_style
 from adlib.viz.tables import score_table
 from adlib.viz.widgets import defect_quiz, map_overlay, threshold_explorer, training_scrubber
 
@@ -54,6 +54,7 @@ __all__ = [
     "contamination_figure",
     "defect_quiz",
     "detectors_on_images",
+    "drawing",
     "found_and_missed",
     "image_gallery",
     "image_rows",

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from adlib.viz.style import SERIES, STAMP_HEIGHT, use_style
+from adlib.viz.style import SERIES, STAMP_HEIGHT, settle, use_style
 
 P = ParamSpec("P")
 
@@ -26,12 +26,7 @@ def book_figure(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with use_style():
             figure = draw(*args, **kwargs)
-            engine = figure.get_layout_engine()
-            if engine is not None:
-                foot = STAMP_HEIGHT / figure.get_figheight()
-                engine.set(rect=(0.0, foot, 1.0, 1.0 - foot))
-            figure.draw_without_rendering()  # the first draw creates the ticks; it has to run inside the style
-            figure.set_layout_engine("none")
+            settle(figure)
         plt.close(figure)
         return figure
 

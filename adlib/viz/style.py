@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -45,12 +47,49 @@ STYLE = {
 
 
 def use_style() -> Any:
-    """The style of the book as a context, for a figure drawn by hand: `with use_style(): ...`.
+    """The style of the book as a context: `with use_style(): ...`; `drawing` uses it for a figure drawn by hand.
 
     Returns:
         A context manager that sets matplotlib's parameters and restores them at its end.
     """
     return plt.rc_context(STYLE)
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out once, with room for its stamp, and keep that layout; call it inside `use_style`."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        foot = STAMP_HEIGHT / figure.get_figheight()
+        engine.set(rect=(0.0, foot, 1.0, 1.0 - foot))
+    figure.draw_without_rendering()  # the first draw creates the ticks; it has to run inside the style
+    figure.set_layout_engine("none")
+
+
+@contextmanager
+def drawing(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.0, 3.3), **sharing: bool
+) -> Iterator[tuple[Figure, Any]]:
+    """Axes for a figure drawn by hand: in the style of the book, laid out and closed in pyplot at the end.
+
+    >>> with viz.drawing(1, 2) as (figure, axes):
+    ...     axes[0].plot(steps, errors)
+    >>> viz.stamp(figure, "elpv/mono · seed 0")
+
+    Args:
+        rows, columns: of axes.
+        size: width and height in inches; the foot of the height is left free for the stamp.
+        sharing: sharex and sharey, as for `matplotlib.pyplot.subplots`.
+
+    Yields:
+        The figure, and its axis or array of axes.
+    """
+    with use_style():
+        figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", **sharing)
+        try:
+            yield figure, axes
+            settle(figure)
+        finally:
+            plt.close(figure)
 
 
 def stamp(figure: Figure, text: str) -> Figure:

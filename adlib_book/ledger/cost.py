@@ -32,6 +32,23 @@ def seconds_per_image(detector: Detector, images: Tensor, rounds: int = 3) -> fl
     return min(seconds) / len(images)
 
 
+def scoring_parameters(detector: Detector, images: Tensor) -> int:
+    """Number of parameters of the layers that `examine` runs: a discriminator that only training uses is left out.
+
+    Args:
+        detector: fitted or not.
+        images: uint8 (N, C, H, W); two are enough.
+    """
+    used, layers = set(), list(detector.networks.modules())
+    handles = [layer.register_forward_hook(lambda layer, *_: used.add(layer)) for layer in layers]
+    try:
+        detector.examine(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sum(parameter.numel() for layer in used for parameter in layer.parameters(recurse=False))
+
+
 def peak_bytes(detector: Detector, images: Tensor) -> int:
     """The most that torch held at one time while the images were scored, beyond what was there before, in bytes.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from adlib.environment import project_root
 from adlib.errors import unknown_name
@@ -168,6 +169,51 @@ def by_score(table: pd.DataFrame, metric: str = "image_auroc", keep: Sequence[st
     long = table[[*who, *columns]].rename(columns=columns)
     name = metric.removeprefix("image_")
     return long.melt(who, var_name="score", value_name=name).dropna(subset=[name]).reset_index(drop=True)
+
+
+def per_set(table: pd.DataFrame, value: str = "auroc") -> dict[str, NDArray[Any]]:
+    """The runs of one detector by data set, as `viz.paper_beside_ours` takes them.
+
+    Args:
+        table: one row per run, with the columns "dataset" and `value`.
+        value: column to take.
+
+    Returns:
+        Data set -> values (runs,), both in the order of the table.
+    """
+    return {name: runs[value].to_numpy() for name, runs in table.groupby("dataset", sort=False)}
+
+
+def seed_range(table: pd.DataFrame, value: str, by: str | Sequence[str] = "dataset") -> pd.Series:
+    """How far seeds alone move a value: the largest minus the smallest mean of a seed, where there are two or more.
+
+    Args:
+        table: one row per run, with the columns "seed", `value` and those named by `by`.
+        value: column to compare, e.g. "metrics/image_auroc".
+        by: columns that say which runs differ by nothing but the seed.
+
+    Returns:
+        One value per group, indexed by `by`; NaN for a group with one seed.
+    """
+    by_seed = table.pivot_table(index=by, columns="seed", values=value)
+    return (by_seed.max(axis=1) - by_seed.min(axis=1)).where(by_seed.count(axis=1) > 1)
+
+
+def origin(name: str, runs: pd.DataFrame) -> str:
+    """Where a figure's runs come from, in one line for its stamp.
+
+    Args:
+        name: of the ledger.
+        runs: those drawn, from `load`.
+
+    Returns:
+        For instance "ledger chapter1 · 64 px · seeds 0 to 2 · adlib 1a2b3c".
+    """
+    sizes, seeds, sources = (sorted(runs[key].unique()) for key in ("image_size", "seed", "adlib"))
+    listed = " and ".join(map(str, sizes)), ", ".join(map(str, seeds)), ", ".join(sources)
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        listed = listed[0], f"{seeds[0]} to {seeds[-1]}", listed[2]
+    return f"ledger {name} · {listed[0]} px · seed{'s' * (len(seeds) > 1)} {listed[1]} · adlib {listed[2]}"
 
 
 def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from adlib import make_detector
-from adlib_book.ledger.cost import peak_bytes, seconds_per_image
+from adlib_book.ledger.cost import peak_bytes, scoring_parameters, seconds_per_image
 
 IMAGES = torch.randint(0, 256, (16, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -33,6 +33,17 @@ def test_attention_over_more_positions_holds_more():
 def test_time_is_positive_and_a_search_is_slower_than_a_look(detector):
     search = make_detector("anogan", (1, 32, 32), "smoke", device="cpu")
     assert 0 < seconds_per_image(detector, IMAGES) < seconds_per_image(search, IMAGES, rounds=1)
+
+
+def test_parameters_that_only_training_uses_do_not_count():
+    gan = make_detector("dual_discriminator", (1, 32, 32), "smoke", device="cpu")
+    everything = sum(parameter.numel() for parameter in gan.networks.parameters())
+    generator = sum(parameter.numel() for parameter in gan.networks["generator"].parameters())
+    before = gan.anomaly_score(IMAGES[:2])
+    assert scoring_parameters(gan, IMAGES[:2]) == generator < everything
+    assert torch.equal(gan.anomaly_score(IMAGES[:2]), before)
+    hooks = [layer for layer in gan.networks.modules() if layer._forward_hooks]
+    assert not hooks, "taken away again"
 
 
 def test_refusals(detector):

@@ -120,6 +120,23 @@ def test_every_figure_is_a_white_card_closed_in_pyplot_and_leaves_room_for_its_s
     assert matplotlib.rcParams.copy() == before
 
 
+def test_a_figure_drawn_by_hand_is_like_all_others():
+    before, open_before = matplotlib.rcParams.copy(), plt.get_fignums()
+    with viz.drawing(1, 2, (7.0, 3.0), sharey=True) as (figure, axes):
+        axes[0].plot([0, 1], [0, 5])
+        axes[1].set_xlabel("step")
+    assert plt.get_fignums() == open_before
+    assert matplotlib.rcParams.copy() == before
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+    assert not axes[0].spines["top"].get_visible(), "drawn in the style"
+    lowest = min(axis.get_tightbbox().y0 for axis in figure.axes) / figure.dpi
+    viz.stamp(figure, "by hand")
+    assert next(t for t in figure.texts).get_window_extent().y1 / figure.dpi <= lowest + 0.02
+    with pytest.raises(ZeroDivisionError), viz.drawing():
+        1 / 0  # noqa: B018
+    assert plt.get_fignums() == open_before
+
+
 def test_a_second_stamp_replaces_the_first(judged):
     figure = viz.stamp(viz.stamp(viz.roc_figure({"D1": judged}), "old"), "new")
     assert [t.get_text() for t in figure.texts if t.get_gid() == "stamp"] == ["new"]
