@@ -6,7 +6,7 @@ import functools
 import time
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adlib.errors import unknown_name
 
@@ -59,6 +59,11 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype | None:
     if precision == "bf16":
         return torch.bfloat16
     return torch.bfloat16 if _bf16_gain(device) >= 1.2 else None
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """A tensor of any shape in the precision that sums are taken in: half precision becomes float32, float64 stays."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 @functools.cache
