@@ -26,6 +26,10 @@ def unknown_name(kind: str, value: str, known: Iterable[str]) -> ValueError:
         The error, for the caller to raise.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ValueError(f"unknown {kind} {value!r}.{hint} Known: {', '.join(names)}.")
+    return ValueError(f"unknown {kind} {value!r}.{nearest(value, names)} Known: {', '.join(names)}.")
+
+
+def nearest(value: str, known: Iterable[str]) -> str:
+    """The sentence " Did you mean 'x'?" with the known name most like the given one; empty where none is like it."""
+    near = difflib.get_close_matches(str(value), sorted(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -5,42 +5,46 @@
 >>> batch = next(Batches(split.train.images, batch_size=32, seed=0))      # uint8 (32, 1, 64, 64)
 >>> to_symmetric(batch)                                                   # float32 in [-1, 1]
 
-A set goes through three hands: a source delivers a Collection (images and everything known about them),
-`make_split` cuts it into a Split (train, validation-normal, sealed test), Batches feeds the training.
+A set takes three steps: its loader delivers a Collection (images and everything known about them), `make_split` cuts
+that into a Split (train, validation-normal, sealed test), and Batches gives the training its batches.
 """
 
 from adlib.data.augment import AUGMENTATIONS
 from adlib.data.batches import Augment, Batches, StreamedBatches, stream_folder
-from adlib.data.catalogue import Entry, catalogue, from_arrays, load
+from adlib.data.catalogue import DATA_SETS, catalogue, load
 from adlib.data.collection import Collection
+from adlib.data.cutting import make_split
 from adlib.data.images import ImageFileError, image_from_file
 from adlib.data.ranges import to_symmetric, to_uint8, to_unit
+from adlib.data.registry import DataSet, Entry
 from adlib.data.splits import (
     LabelledAnomalies,
     SealedTest,
     Split,
+    SplitSettings,
     TrainImages,
     Truth,
     ValidationImages,
-    make_split,
 )
 
 __all__ = [
     "AUGMENTATIONS",
+    "DATA_SETS",
     "Augment",
     "Batches",
     "Collection",
+    "DataSet",
     "Entry",
     "ImageFileError",
     "LabelledAnomalies",
     "SealedTest",
     "Split",
+    "SplitSettings",
     "StreamedBatches",
     "TrainImages",
     "Truth",
     "ValidationImages",
     "catalogue",
-    "from_arrays",
     "image_from_file",
     "load",
     "make_split",

@@ -6,21 +6,17 @@ published addresses into a folder that is thrown away, and held against their pu
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
-from adlib.data.sources import TORCHVISION, _elpv_table, _mnist5k_arrays, fetch
-
-PACKAGED = {  # first 16 hex digits of the SHA-256 of pixels and labels, or of the files and what is known of them
-    "mnist5k": "1f75c140503b3082",
-    "elpv": "870a1dfb40e66b95",
-}
+from adlib.data.catalogue import DATA_SETS
+from adlib.data.registry import DataSet
 
 
 class Finding(NamedTuple):
-    """What was found about one data set: its name, whether all is well, and in words."""
+    """What a look at one data set gave: its name, whether all is well, and in words."""
 
     name: str
     fine: bool
@@ -36,41 +32,31 @@ def check_sources(download: bool = True) -> Iterator[Finding]:
     Yields:
         One finding per set, as soon as it is known. A set that cannot be read or fetched is a finding, not an error.
     """
-    for name, digest in (("mnist5k", _digest_mnist5k), ("elpv", _digest_elpv)):
-        yield _looked_at(name, lambda name=name, digest=digest: _compared(digest(), PACKAGED[name]))
-    for name in TORCHVISION if download else ():
-        yield _looked_at(name, lambda name=name: _fetched(name))
+    for data_set in DATA_SETS.values():
+        if data_set.digest is not None:
+            yield _finding(data_set, _compare)
+        elif data_set.fetch is not None and download:
+            yield _finding(data_set, _fetch)
 
 
-def _looked_at(name: str, look: Callable[[], str]) -> Finding:
+def _finding(data_set: DataSet, look: Callable[[DataSet], str]) -> Finding:
     try:
-        return Finding(name, True, look())
+        return Finding(data_set.name, True, look(data_set))
     except Exception as error:
-        return Finding(name, False, f"{type(error).__name__}: {error}")
+        return Finding(data_set.name, False, f"{type(error).__name__}: {error}")
 
 
-def _compared(found: str, expected: str) -> str:
-    if found != expected:
+def _compare(data_set: DataSet) -> str:
+    digest, expected = data_set.digest(), data_set.expected_digest
+    if digest != expected:
         raise ValueError(
-            f"its content has the SHA-256 {found}…, expected {expected}…: the package was changed. Every number "
+            f"its content has the SHA-256 {digest}…, expected {expected}…: the package was changed. Every number "
             "made from it has to be looked at again."
         )
     return f"as expected, {expected}…"
 
 
-def _digest_mnist5k() -> str:
-    pixels, labels = _mnist5k_arrays()
-    return hashlib.sha256(pixels.tobytes() + labels.astype("<i8").tobytes()).hexdigest()[:16]
-
-
-def _digest_elpv() -> str:
-    digest = hashlib.sha256()
-    for file, probability, kind in zip(*_elpv_table()):
-        digest.update(f"{file.name} {probability:.3f} {kind}\n".encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _fetched(name: str) -> str:
+def _fetch(data_set: DataSet) -> str:
     with tempfile.TemporaryDirectory(prefix="adlib-data-") as folder:
-        train, _, test, _ = fetch(name, folder)
+        train, _, test, _ = data_set.fetch(Path(folder))
     return f"fetched anew, {len(train):,} + {len(test):,} images, checksums as published"

@@ -27,6 +27,7 @@ from adlib.data.images import (
     resize_image,
     resize_mask,
 )
+from adlib.data.registry import DataSet, Entry
 
 LAYOUT = "Expected train/good/, test/good/ and test/<kind of defect>/ with image files in each."
 
@@ -251,3 +252,21 @@ def _read_groups(root: Path, items: list[_Item], notes: list[str]) -> np.ndarray
         )
     keys = [f"group {named[name]}" if name in named else f"image {name}" for name in names]
     return np.unique(keys, return_inverse=True)[1]
+
+
+FOLDER = DataSet(
+    name="folder",
+    loader=load_folder,
+    entries=(
+        Entry(
+            name="folder",
+            title="Your own images in MVTec layout",
+            count="yours; masks optional",
+            image_size="any that Pillow reads",
+            licence="yours",
+            source='load("folder", path=...)',
+            how_to_get="Arrange the images as train/good, test/good and test/<kind of defect>.",
+            available=lambda: True,
+        ),
+    ),
+)

@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console
@@ -88,16 +87,16 @@ def task_id(task: Task) -> str:
     for change in task.changes:
         if not hasattr(config, change):
             raise unknown_name(f"setting of {task.detector}", change, vars(config))
-    detector = SimpleNamespace(name=kind.name, config=replace(config, **task.changes), seed=task.seed)
-    reserve = task.contamination if task.reserve is None else task.reserve
-    split = SimpleNamespace(
-        name=task.dataset,
+    return identify(
+        detector=task.detector,
+        config=replace(config, **task.changes),
+        seed=task.split.seed,
+        dataset=task.dataset,
         size=task.size,
-        contamination=task.contamination,
-        reserve=reserve,
+        split=task.split,
         options=task.data,
-    )
-    return identify(detector, split, **_notes(task))["id"]
+        profile=task.profile,
+    )["id"]
 
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -125,9 +124,9 @@ def perform(task: Task, split: Split, device: str, asked_by: tuple[str, str] | N
         )
     with _ONE_AT_A_TIME:
         detector = make_detector(
-            task.detector, split.image_shape, task.profile, task.seed, device, **task.changes
+            task.detector, split.image_shape, task.profile, task.split.seed, device, **task.changes
         )
-        record = run_experiment(detector, split, progress="quiet", **_notes(task))
+        record = run_experiment(detector, split, progress="quiet", profile=task.profile)
     if asked_by is not None:
         record["commit"] = asked_by[1]  # a worker may run from a wheel, which knows no commit
     return record
@@ -171,17 +170,9 @@ def run_plan(
     return sweep(PLANS[name](), ledger, device, cut, scheduler=scheduler, workers=workers)
 
 
-def _notes(task: Task) -> dict[str, Any]:
-    """What else identifies the run."""
-    return {"profile": task.profile} | ({"few_shot": task.train_images} if task.train_images else {})
-
-
-def _asked(task: Task) -> dict[str, Any]:
-    """What `load` is asked for."""
-    settings = {
-        name: getattr(task, name) for name in ("size", "seed", "contamination", "reserve", "train_images")
-    }
-    return {"name": task.dataset, **settings, **task.data}
+def _load_arguments(task: Task) -> dict[str, Any]:
+    """What `load` is called with."""
+    return {"name": task.dataset, "size": task.size, **vars(task.split), **task.data}
 
 
 def _in_turn(
@@ -192,7 +183,7 @@ def _in_turn(
         if key in book.refreshed():
             continue
         try:
-            record = perform(task, load(**_asked(task)), device)
+            record = perform(task, load(**_load_arguments(task)), device)
         except Exception as error:
             yield key, error
             continue
@@ -214,10 +205,10 @@ def _jobs(
     """
     sent: OrderedDict[str, Any] = OrderedDict()
     for key, task in waiting.items():
-        asked = hashlib.sha256(repr(_asked(task)).encode()).hexdigest()[:12]
+        asked = hashlib.sha256(repr(_load_arguments(task)).encode()).hexdigest()[:12]
         if asked not in sent:
             try:
-                split = load(**_asked(task))
+                split = load(**_load_arguments(task))
             except Exception as error:
                 failed.append((key, error))
                 continue
@@ -249,7 +240,7 @@ class _Report:
         recorded, failed = 0, []
         for key, outcome in outcomes:
             task = self.waiting.pop(key)
-            what = f"{task.detector} {task.dataset} seed {task.seed} contamination {task.contamination:.2f}"
+            what = f"{task.detector} {task.dataset} seed {task.split.seed} contamination {task.split.contamination:.2f}"
             if isinstance(outcome, BaseException):
                 failed.append(f"{what}: {type(outcome).__name__}: {outcome}")
                 self.say(f"FAILED {failed[-1]}")
