@@ -32,18 +32,9 @@ Parameters = Annotated[
 @data.command("list")
 def data_list() -> None:
     """Every data set: name, size, licence, whether it is here and how to get it."""
-    from adlib.data import catalogue
+    from adlib_book.catalogue import listing
 
-    remedies: dict[str, list[str]] = {}
-    for entry in catalogue():
-        here = entry.available()
-        typer.echo(f"{'+' if here else '-'} {entry.name}: {entry.title}")
-        typer.echo(f"    {entry.count}; {entry.image_size}; licence: {entry.licence}")
-        if not here:
-            remedies.setdefault(entry.how_to_get, []).append(entry.name)
-    typer.echo("\n+ can be loaded now, - is not here yet. How to get it:")
-    for remedy, names in remedies.items():
-        typer.echo(f"\n  {', '.join(names)}\n    {remedy}")
+    typer.echo(listing())
 
 
 @data.command("check")
@@ -68,7 +59,7 @@ def chapters_list(
     as_json: Annotated[bool, typer.Option("--json", help="as one line of JSON")] = False,
 ) -> None:
     """The chapters, in reading order."""
-    from adlib_book.nightly.night import chapters_of
+    from adlib_book.nightly.schedule import chapters_of
     from adlib_book.runner.workspace import Workspace
 
     names = chapters_of(Workspace.here(), tier)
@@ -111,7 +102,7 @@ def baselines_update(
     ] = False,
 ) -> None:
     """Write the numbers of the chapter's run as its baselines, showing old, new, reason and record."""
-    from adlib_book.nightly.check import update_baselines
+    from adlib_book.nightly.baselines import update_baselines
 
     for line in update_baselines(name, profile, reason, inside=inside):
         typer.echo(line)
@@ -125,7 +116,7 @@ def baselines_bands(
     profile: Profile = "book",
 ) -> None:
     """Make the chapter's bands as wide as its runs with these seeds scatter."""
-    from adlib_book.nightly.check import update_bands
+    from adlib_book.nightly.baselines import update_bands
 
     for line in update_bands(name, profile, seed, reason):
         typer.echo(line)
@@ -146,16 +137,9 @@ def run_nightly(
     or if a package is not the one in requirements.lock; with 3 if a chapter failed, 4 if the machine did; with 2 if
     it could not begin. A night that was interrupted goes on.
     """
-    from adlib.errors import ChapterError
-    from adlib_book.nightly.night import nightly
+    from adlib_book.nightly.night import exit_code_of_night
 
-    try:
-        night = nightly(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo)
-    except (ChapterError, ValueError, OSError) as error:
-        typer.echo(f"adlib: {error}", err=True)
-        _end(4 if isinstance(error, OSError) else 2)  # a full disk is the machine's fault
-    else:
-        _end(night.exit_code)
+    _end(exit_code_of_night(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo))
 
 
 @history.command("keep")
@@ -225,17 +209,12 @@ def _chapters(name: str | None, every: bool) -> list[str]:
 
 
 def _parameters(pairs: list[str] | None) -> dict[str, Any]:
-    """Parameters given as name=value; a value that is JSON is read as such, anything else is text."""
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        key, separator, text = pair.partition("=")
-        if not separator:
-            raise typer.BadParameter(f"{pair!r} is not of the form name=value")
-        try:
-            found[key] = json.loads(text)
-        except json.JSONDecodeError:
-            found[key] = text
-    return found
+    from adlib_book.runner.parameters import parse_parameters
+
+    try:
+        return parse_parameters(pairs or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _finish(deviations: list[Any]) -> None:

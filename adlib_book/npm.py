@@ -36,17 +36,17 @@ def package_file(package: Package, cache: Path) -> Path:
     """The package file of an npm package: from the cache, else fetched.
 
     Raises:
-        ChapterError: the package cannot be fetched, or is not the one we know.
+        ChapterError: the package cannot be fetched, or its SHA-512 is not the published one.
     """
-    kept = cache / f"{package.name.replace('/', '-').strip('@')}-{package.version}.tgz"
-    if not kept.is_file() or _integrity(kept.read_bytes()) != package.integrity:
-        write_atomic(kept, _fetch(package))
-    return kept
+    cached = cache / f"{package.name.replace('/', '-').strip('@')}-{package.version}.tgz"
+    if not cached.is_file() or _integrity(cached.read_bytes()) != package.integrity:
+        write_atomic(cached, _fetch(package))
+    return cached
 
 
 def _fetch(package: Package) -> bytes:
     """The package file, from the npm registry that this machine is set up for."""
-    wanted = f"{package.name}@{package.version}"
+    release = f"{package.name}@{package.version}"
     remedy = (
         "Maths and widgets of the pages need it once; connect to a network where `npm pack` works, "
         "then run the command again."
@@ -55,7 +55,7 @@ def _fetch(package: Package) -> bytes:
         command, environment = npm_command()
         try:
             result = subprocess.run(
-                [*command, "pack", wanted, "--silent"],
+                [*command, "pack", release, "--silent"],
                 cwd=folder,
                 env=environment,
                 capture_output=True,
@@ -64,14 +64,16 @@ def _fetch(package: Package) -> bytes:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ChapterError(f"could not fetch {wanted} from npm: {error}. {remedy}") from error
+            raise ChapterError(f"could not fetch {release} from npm: {error}. {remedy}") from error
         files = list(Path(folder).glob("*.tgz"))
         if result.returncode or len(files) != 1:
-            raise ChapterError(f"could not fetch {wanted} from npm: {result.stderr.strip()[-400:]}\n{remedy}")
+            raise ChapterError(
+                f"could not fetch {release} from npm: {result.stderr.strip()[-400:]}\n{remedy}"
+            )
         data = files[0].read_bytes()
     if _integrity(data) != package.integrity:
         raise ChapterError(
-            f"{wanted} from npm is not the package we know: its SHA-512 is {_integrity(data)}, "
+            f"{release} from npm is not the published package: its SHA-512 is {_integrity(data)}, "
             f"expected {package.integrity}. Do not use it; find out who changed it."
         )
     return data

@@ -1,12 +1,12 @@
 """The numbers that a run is held against: `baselines/<chapter>.<profile>.json`, reviewed in git.
 
 One entry per metric: `value`, either `tolerance` or `low` and `high`, `source` (the record it came from), `reason`
-(why the entry was last changed), and, where it was told, `device` and `at` (when the run began). They change by
+(why the entry was last changed), and, where known, `device` and `at` (when the run began). They change by
 `adlib baselines update` and `adlib baselines bands` only, never in passing.
 
 How wide a band should be: as wide as runs with other seeds scatter. `spread` takes the interval in which one more such
-run falls with 99 % probability (Student's t, for few runs). On another device the same seed is another draw, with other
-kernels behind it, so there the band is twice as wide.
+run falls with 99 % probability (Student's t, for few runs). On another device the same seed gives other random numbers
+and other rounding, so there the band is twice as wide.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ def spread(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def compare(record: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> list[Deviation]:
     """Hold the metrics of a run against baseline entries.
 
-    A metric without a baseline is a deviation, and so is a baseline whose metric the run did not report:
-    either way nobody would be watching that number.
+    A metric without a baseline is a deviation, and so is a baseline whose metric the run did not report: neither
+    number could fail otherwise.
 
     Args:
         record: of a run, with "id" and "metrics".
@@ -160,9 +160,9 @@ def compare(record: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]])
         What does not agree; empty if all is well.
     """
     deviations = []
-    for metric, found in record["metrics"].items():
+    for metric, entry in record["metrics"].items():
         low, high = band(entries[metric], record.get("device")) if metric in entries else (None, None)
-        value = found["value"]
+        value = entry["value"]
         # Half a unit in the twelfth digit: 0.3 must lie within 0.2 +- 0.1.
         slack = 1e-12 * max(1.0, abs(value))
         if low is None or not low - slack <= value <= high + slack:
@@ -210,27 +210,27 @@ def update(
     if inside:
         touched |= {name for name, old in entries.items() if _moved(old, record["metrics"].get(name))}
     for metric in sorted(touched):
-        old, found = entries.get(metric), record["metrics"].get(metric)
-        if found is None:
+        old, new = entries.get(metric), record["metrics"].get(metric)
+        if new is None:
             changes.append(f"{metric}: {entries.pop(metric)['value']:.6g} -> gone")
             continue
-        half = widths.get(metric, _tolerance(old, found))
-        entries[metric] = _entry(record, found["value"], half, reason)
-        changes.append(_change(metric, old, found["value"], half))
+        half = widths.get(metric, _tolerance(old, new))
+        entries[metric] = _entry(record, new["value"], half, reason)
+        changes.append(_change(metric, old, new["value"], half))
     if changes:
         ordered = {metric: entries[metric] for metric in sorted(entries)}
         write_atomic(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
     return changes
 
 
-def _moved(old: Mapping[str, Any], found: Mapping[str, Any] | None) -> bool:
-    return found is not None and found["value"] != old["value"]
+def _moved(old: Mapping[str, Any], new: Mapping[str, Any] | None) -> bool:
+    return new is not None and new["value"] != old["value"]
 
 
 def _entry(record: Mapping[str, Any], value: float, half: float, reason: str) -> dict[str, Any]:
-    told = {"value": value, "tolerance": half, "source": _source(record), "reason": reason.strip()}
-    more = {"device": record.get("device"), "at": record.get("started_at")}
-    return told | {key: text for key, text in more.items() if text}
+    entry = {"value": value, "tolerance": half, "source": _source(record), "reason": reason.strip()}
+    where = {"device": record.get("device"), "at": record.get("started_at")}
+    return entry | {key: text for key, text in where.items() if text}
 
 
 def _change(metric: str, old: Mapping[str, Any] | None, value: float, half: float) -> str:
@@ -242,14 +242,14 @@ def _change(metric: str, old: Mapping[str, Any] | None, value: float, half: floa
     return text if math.isclose(before, half) else f"{text}, band +-{before:.3g} -> +-{half:.3g}"
 
 
-def _tolerance(old: Mapping[str, Any] | None, found: Mapping[str, Any]) -> float:
+def _tolerance(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> float:
     """Width of a new band: as before, else what the chapter asked for, else the larger of 0.05 and a tenth."""
     if old:
         low, high = band(old)
         return (high - low) / 2
-    if found.get("tolerance") is not None:
-        return found["tolerance"]
-    return max(0.05, math.fabs(found["value"]) / 10)
+    if new.get("tolerance") is not None:
+        return new["tolerance"]
+    return max(0.05, math.fabs(new["value"]) / 10)
 
 
 def _source(record: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""The history of the chapters' numbers: one line per chapter and night, never rewritten, and what it shows.
+"""The history of the chapters' numbers: one line per chapter and night, never rewritten, and the drifts in it.
 
-Lines lie in `_build/history/<profile>.jsonl`, where this machine's nights go, and in `history/<profile>.jsonl` of the
-checkout, which holds nights that were kept. Both are read; a night that stands in both counts once.
+Lines lie in `_build/history/<profile>.jsonl`, where this machine's nights go, and in `history/<profile>.jsonl`, which
+is committed. Both are read; a run that stands in both counts once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from adlib_book.runner.workspace import Workspace
 
 WINDOW = 30  # nights over which a drift is looked for
-FEWEST = 8  # of them, before anything is said
-_CHANCE = 0.001  # how often a number that only jitters may be taken for one that drifts
-_SHARE = 0.25  # of half the band: a smaller movement is of no interest
+FEWEST = 8  # nights below which no drift is looked for
+_CHANCE = 0.001  # p-value: how often a number that only jitters is taken for one that drifts
+_SHARE = 0.25  # of half the band: a smaller movement is not reported
 
 
 @dataclass(frozen=True)
@@ -55,37 +55,37 @@ def path(workspace: Workspace, profile: str) -> Path:
     return workspace.build / "history" / f"{profile}.jsonl"
 
 
-def kept_path(workspace: Workspace, profile: str) -> Path:
-    """Where nights that were kept lie in the checkout."""
+def committed_path(workspace: Workspace, profile: str) -> Path:
+    """Where the nights lie that are committed with the checkout."""
     return workspace.root / "history" / f"{profile}.jsonl"
 
 
 def line(record: Mapping[str, Any], night: str, outcome: str) -> dict[str, Any]:
-    """What the history remembers of one run.
+    """One run as a line of the history.
 
     Args:
         record: of a chapter's run, from `run_chapter`.
         night: id of the night.
         outcome: see `adlib_book.nightly.night`.
     """
-    kept = ("id", "chapter", "profile", "started_at", "seconds", "peak_mb", "adlib", "commit", "device")
+    copied = ("id", "chapter", "profile", "started_at", "seconds", "peak_mb", "adlib", "commit", "device")
     return {
-        **{key: record[key] for key in kept if record.get(key) is not None},
+        **{key: record[key] for key in copied if record.get(key) is not None},
         "night": night,
         "outcome": outcome,
         "hardware": record.get("hardware", {}),
         "versions": record.get("versions", {}),
-        "metrics": {name: found["value"] for name, found in record.get("metrics", {}).items()},
+        "metrics": {name: entry["value"] for name, entry in record.get("metrics", {}).items()},
     }
 
 
 def runs(workspace: Workspace, profile: str) -> list[dict[str, Any]]:
     """Every run in the history, oldest first, each once."""
-    found: dict[str, dict[str, Any]] = {}
-    for source in (kept_path(workspace, profile), path(workspace, profile)):
+    by_id: dict[str, dict[str, Any]] = {}
+    for source in (committed_path(workspace, profile), path(workspace, profile)):
         if source.is_file():
-            found |= {each["id"]: each for each in results.read(source)}
-    return sorted(found.values(), key=lambda each: each["started_at"])
+            by_id |= {each["id"]: each for each in results.read(source)}
+    return sorted(by_id.values(), key=lambda each: each["started_at"])
 
 
 def keep(workspace: Workspace, profile: str, sources: Iterable[Path] = ()) -> int:
@@ -106,7 +106,7 @@ def keep(workspace: Workspace, profile: str, sources: Iterable[Path] = ()) -> in
     for source in named:
         if not source.is_file():
             raise FileNotFoundError(f"no history file {source}; a night writes such a file, here {own}.")
-    ledger = results.Ledger(kept_path(workspace, profile))
+    ledger = results.Ledger(committed_path(workspace, profile))
     every = named or [own] * own.is_file()
     return sum(ledger.add(each) for source in every for each in results.read(source))
 
@@ -119,19 +119,19 @@ def comparable(history: Sequence[Mapping[str, Any]], like: Mapping[str, Any]) ->
         like: a line of the history.
     """
 
-    def who(run: Mapping[str, Any]) -> tuple[Any, ...]:
+    def machine(run: Mapping[str, Any]) -> tuple[Any, ...]:
         hardware = run.get("hardware", {})
-        place = [hardware.get(key) for key in ("processor", "instructions", "accelerator", "threads")]
-        return run["chapter"], run.get("device"), *place
+        details = [hardware.get(key) for key in ("processor", "instructions", "accelerator", "threads")]
+        return run["chapter"], run.get("device"), *details
 
-    return [run for run in history if who(run) == who(like)]
+    return [run for run in history if machine(run) == machine(like)]
 
 
 def drift(values: Sequence[float], low: float, high: float) -> tuple[float, float] | None:
     """Whether numbers move one way.
 
-    Kendall's rank correlation with time says whether they do so beyond chance (p < 0.001), the medians of the
-    first and the last quarter whether it amounts to a quarter of half the band.
+    They do if Kendall's rank correlation with time is significant (p < 0.001) and the medians of the first and the last
+    quarter differ by at least a quarter of half the band.
 
     Args:
         values: one per night, oldest first.
@@ -158,7 +158,7 @@ def drifts(
 ) -> list[Drift]:
     """Numbers of a chapter that drift inside their bands, judged on the machine of its newest run.
 
-    Nights before the baseline was last set do not count: whoever set it has seen them.
+    Nights before the baseline was last set are excluded.
 
     Args:
         workspace: the checkout.
@@ -166,29 +166,29 @@ def drifts(
         chapter: full name.
         history: from `runs`.
     """
-    mine = [run for run in history if run["chapter"] == chapter and run.get("metrics")]
-    if not mine:
+    own = [run for run in history if run["chapter"] == chapter and run.get("metrics")]
+    if not own:
         return []
-    mine = comparable(mine, mine[-1])
-    found = []
+    own = comparable(own, own[-1])
+    drifting = []
     for metric, entry in load(baseline_path(workspace.root, chapter, profile)).items():
-        seen = [
+        values = [
             run["metrics"][metric]
-            for run in mine
+            for run in own
             if metric in run["metrics"] and run["started_at"] >= entry.get("at", "")
         ]
-        low, high = band(entry, mine[-1].get("device"))
+        low, high = band(entry, own[-1].get("device"))
         # A quick drift shows in the last nights, a slow one over all since the baseline was set.
-        for stretch in (seen[-WINDOW:], seen) if len(seen) > WINDOW else (seen,):
+        for stretch in (values[-WINDOW:], values) if len(values) > WINDOW else (values,):
             thinned = stretch[:: max(1, -(-len(stretch) // WINDOW))]
-            if moved := drift(thinned, low, high):
-                found.append(Drift(chapter, metric, *moved, len(stretch), low, high))
+            if medians := drift(thinned, low, high):
+                drifting.append(Drift(chapter, metric, *medians, len(stretch), low, high))
                 break
-    return found
+    return drifting
 
 
 def changes(history: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> list[str]:
-    """What is not as it was in the run of the same chapter before this one: versions, code, machine.
+    """Versions, code and machine that differ from the last run of the same chapter.
 
     Args:
         history: from `runs`.
@@ -207,12 +207,12 @@ def changes(history: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> lis
     if not before:
         return []
 
-    def told(each: Mapping[str, Any]) -> dict[str, Any]:
-        place = {key: each.get("hardware", {}).get(key) for key in ("processor", "cores", "accelerator")}
+    def conditions(each: Mapping[str, Any]) -> dict[str, Any]:
+        machine = {key: each.get("hardware", {}).get(key) for key in ("processor", "cores", "accelerator")}
         code = {key: each.get(key) for key in ("adlib", "commit", "device")}
-        return {**each.get("versions", {}), **code, **place}
+        return {**each.get("versions", {}), **code, **machine}
 
-    old, new = told(before[-1]), told(run)
+    old, new = conditions(before[-1]), conditions(run)
     return [
         f"{key} {old.get(key, 'none')} -> {new.get(key, 'none')}"
         for key in sorted(old.keys() | new.keys())

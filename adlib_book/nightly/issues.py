@@ -32,7 +32,7 @@ def gh(*arguments: str) -> str:
 
 
 def title(chapter: str) -> str:
-    """The title by which a chapter's issue is found again."""
+    """The title of a chapter's issue, by which the next night finds it."""
     return f"Nightly: {chapter} wants looking at"
 
 
@@ -92,7 +92,7 @@ def nights(build: Path) -> list[Night]:
 
 
 def missing(outcomes: list[Outcome], expected: list[str]) -> list[Outcome]:
-    """An outcome for each chapter whose machine sent nothing back: it never got so far.
+    """An outcome for each chapter whose machine sent no report.
 
     Args:
         outcomes: that came back, one per chapter and machine.
@@ -104,9 +104,8 @@ def missing(outcomes: list[Outcome], expected: list[str]) -> list[Outcome]:
 
 
 if __name__ == "__main__":
-    found = [each for night in nights(ROOT / "_build") for each in night.outcomes.values()]
+    outcomes = [each for night in nights(ROOT / "_build") for each in night.outcomes.values()]
     expected = (json.loads(os.environ.get(key) or "[]") for key in ("EXPECTED", "EXPECTED_GPU"))
-    found += missing(found, [*chain(*expected)])
-    print(
-        "\n".join(settle(found, address=os.environ.get("RUN_ADDRESS", ""))) or "no issue was opened or closed"
-    )
+    outcomes += missing(outcomes, [*chain(*expected)])
+    done = settle(outcomes, address=os.environ.get("RUN_ADDRESS", ""))
+    print("\n".join(done) or "no issue was opened or closed")

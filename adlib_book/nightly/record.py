@@ -1,6 +1,6 @@
-"""What is kept of a night: an outcome per chapter, written down after each.
+"""The record of a night: an outcome per chapter, saved after each.
 
-What a chapter's night can end in, and what the command ends with (the highest counts):
+Outcomes of a chapter, and the exit code of the command (the highest counts):
 
     passed           0  executed, every number inside its band and none drifting
     numbers          1  executed, but a number is outside its band, drifts, has no baseline or is missing
@@ -25,15 +25,15 @@ EXIT_CODES = {"passed": 0, "numbers": 1, "failed": 3, "infrastructure": 4}
 
 @dataclass
 class Outcome:
-    """What a chapter's night ended in.
+    """The outcome of one chapter in a night.
 
     Args:
         chapter: full name.
         outcome: a key of EXIT_CODES.
-        attempts: how often it was begun.
+        attempts: how often it was started.
         message: the error, for a chapter that was not executed to its end.
-        deviations, drifts, changes: sentences about numbers outside their bands, numbers that drift, and what is
-            not as it was in the night before.
+        deviations, drifts, changes: sentences about numbers outside their bands, numbers that drift, and what has
+            changed since the run before.
         record: the run's record; empty for a chapter that was not executed to its end.
         again: whether another attempt may help: a kernel died.
     """
@@ -51,13 +51,14 @@ class Outcome:
 
 @dataclass
 class Night:
-    """One night, as it is kept in `_build/nightly/<profile>/night.json` after every chapter.
+    """One night, as saved in `_build/nightly/<profile>/night.json` after every chapter.
 
     Args:
-        id: time at which it began, and the beginning of the source hash.
+        id: time at which it began, and the first digits of the source hash.
         profile: of every chapter.
         code: source hash of the package.
-        inputs: hash of everything that its chapters are made from and held against; a night goes on with the same only.
+        inputs: hash of everything that its chapters are made from and held against; an interrupted night is resumed
+            with the same inputs only.
         chapters: to be executed, in order.
         finished: whether all are done.
         environment: packages that are not what the lock says.
@@ -87,8 +88,8 @@ class Night:
     def read(cls, path: Path) -> Night | None:
         """The night in a file; None if there is none that can be read."""
         try:
-            told = json.loads(path.read_text())
-            outcomes = {name: Outcome(**each) for name, each in told.pop("outcomes").items()}
-            return cls(**told, outcomes=outcomes)
+            fields = json.loads(path.read_text())
+            outcomes = {name: Outcome(**each) for name, each in fields.pop("outcomes").items()}
+            return cls(**fields, outcomes=outcomes)
         except (OSError, ValueError, TypeError, KeyError):
             return None

@@ -29,8 +29,8 @@ SCRIPT = """
 import { readFileSync } from "node:fs";
 import { createLinter } from "./package/node.mjs";
 const lint = await createLinter();
-const found = process.argv.slice(2).flatMap((path) => lint(readFileSync(path, "utf8"), path));
-console.log(JSON.stringify(found));
+const complaints = process.argv.slice(2).flatMap((path) => lint(readFileSync(path, "utf8"), path));
+console.log(JSON.stringify(complaints));
 process.exit(0);
 """
 
@@ -73,9 +73,9 @@ def main() -> None:
     Raises:
         SystemExit: with 1 if anything is.
     """
-    found = complaints(Path(sys.argv[1]) if sys.argv[1:] else ROOT / ".github" / "workflows")
-    print("\n".join(found) or "the workflows are in order")
-    raise SystemExit(bool(found))
+    lines = complaints(Path(sys.argv[1]) if sys.argv[1:] else ROOT / ".github" / "workflows")
+    print("\n".join(lines) or "the workflows are in order")
+    raise SystemExit(bool(lines))
 
 
 if __name__ == "__main__":

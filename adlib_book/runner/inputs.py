@@ -46,9 +46,8 @@ def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], wo
 
     The notebook's code, the parameters, the sources that chapters read (`code_hash`), the lock, the installed versions,
     threads, vector instructions and accelerator, the ledger in `results/`, and the files under ADLIB_DATA and below
-    any folder that a parameter names. (jupyter-cache looks at
-    the notebook's cells alone and keeps old numbers after the package has changed.) Prose is not in it: see
-    `with_prose_of`.
+    any folder that a parameter names. (jupyter-cache compares the notebook's cells alone, and so returns old numbers
+    after the package has changed.) Prose is left out: see `adlib_book.runner.run.with_prose_of`.
 
     Returns:
         64 hex digits.
@@ -56,8 +55,8 @@ def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], wo
     digest = hashlib.sha256()
     hardware = environment.hardware()
     place = [hardware.get(name) for name in ("threads", "instructions", "accelerator")]
-    told = [code_cells(notebook), dict(parameters), environment.versions(), place]
-    digest.update(json.dumps(told, sort_keys=True).encode())
+    identity = [code_cells(notebook), dict(parameters), environment.versions(), place]
+    digest.update(json.dumps(identity, sort_keys=True).encode())
     digest.update(code_hash().encode())
     for path in [workspace.root / "requirements.lock", *sorted((workspace.root / "results").glob("*.jsonl"))]:
         if path.is_file():
@@ -75,19 +74,29 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[list[Any]]:
 
 
 def data_listing(parameters: Mapping[str, Any] | None = None) -> Iterator[str]:
-    """Path, size and time of every data file; hashing the pixels takes longer than a chapter.
+    """Path, size and times of every data file; hashing the pixels would take longer than a chapter.
+
+    Besides the time of the last change of content there is that of the last change of the file itself: a copy or an
+    unpacked archive brings the former along, and another file of the same size would pass for the old one.
 
     Args:
-        parameters: of a run; where one of them names a folder, such as a reader's own, its files are listed too.
+        parameters: of a run; where one of them names a file or a folder, such as a reader's own, it is listed too.
 
     Yields:
-        A line per file under ADLIB_DATA, then per file below those folders.
+        A line per file under ADLIB_DATA, then per file at those places.
     """
     texts = [value for value in (parameters or {}).values() if isinstance(value, str) and value]
-    for folder in filter(None, [os.environ.get("ADLIB_DATA"), *texts]):
-        root = Path(folder).expanduser()
-        for place, folders, names in os.walk(root, followlinks=True):
-            folders.sort()
-            for name in sorted(names):
-                status = os.stat(Path(place, name), follow_symlinks=False)
-                yield f"\0{Path(place, name).relative_to(root)} {status.st_size} {status.st_mtime_ns}"
+    for place in filter(None, [os.environ.get("ADLIB_DATA"), *texts]):
+        root = Path(os.path.expanduser(place))
+        for path in [root] if root.is_file() else _files(root):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # a link that leads nowhere
+                status = path.lstat()
+            yield f"\0{path.relative_to(root)} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(root, followlinks=True):
+        folders.sort()
+        yield from (Path(place, name) for name in sorted(names))

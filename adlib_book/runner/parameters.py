@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from adlib.errors import unknown_name
 from adlib_book.runner.workspace import PROFILES
+
+PATHS = ("folder",)  # parameters that name a place on this machine
+
+
+def parse_parameters(pairs: Iterable[str]) -> dict[str, Any]:
+    """Parameters given as name=value; a value that is JSON is read as such, anything else is text.
+
+    Raises:
+        ValueError: a pair without "=".
+    """
+    parameters: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator:
+            raise ValueError(f"{pair!r} is not of the form name=value")
+        try:
+            parameters[name] = json.loads(text)
+        except json.JSONDecodeError:
+            parameters[name] = text
+    return parameters
 
 
 def declared_parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
@@ -45,9 +68,12 @@ def checked_parameters(declared: Mapping[str, Any], profile: str, given: Mapping
     """All parameters of a run: what the notebook declares, with the given values in place of the defaults.
 
     papermill itself only warns about a name that the notebook does not declare, and goes on with the default.
+    A path means what it means in the caller's shell: relative to the working directory, with "~" for the home. It is
+    made absolute here, because the kernel runs in a folder of its own.
 
     Raises:
-        ValueError: unknown profile, or two; undeclared name, or a value of another type than the default.
+        ValueError: unknown profile, or two; undeclared name, a value of another type than the default, or a path
+            at which there is nothing.
     """
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
@@ -56,8 +82,8 @@ def checked_parameters(declared: Mapping[str, Any], profile: str, given: Mapping
             f"parameter 'profile' is {given['profile']!r}, but the run's profile is {profile!r}; "
             f"use --profile {given['profile']} instead."
         )
-    wanted = {**given, "profile": profile}
-    for name, value in wanted.items():
+    requested = {**given, "profile": profile}
+    for name, value in requested.items():
         if name not in declared:
             raise unknown_name("parameter", name, declared)
         default = declared[name]
@@ -69,4 +95,15 @@ def checked_parameters(declared: Mapping[str, Any], profile: str, given: Mapping
                 f"parameter {name!r} is {value!r} ({type(value).__name__}); "
                 f"expected {type(default).__name__}, like its default {default!r}."
             )
-    return {**declared, **wanted}
+    requested |= {name: _absolute(name, requested[name]) for name in PATHS if requested.get(name)}
+    return {**declared, **requested}
+
+
+def _absolute(name: str, value: str) -> str:
+    path = Path(os.path.expanduser(value)).resolve()
+    if not path.exists():
+        raise ValueError(
+            f"parameter {name!r} is {value!r}, but there is no {path}. "
+            f"Give a path that exists: absolute, or relative to {Path.cwd()}."
+        )
+    return str(path)

@@ -19,19 +19,19 @@ def reported(notebook: Any) -> dict[str, dict[str, float | None]]:
     Raises:
         ValueError: one name was reported twice.
     """
-    found: dict[str, dict[str, float | None]] = {}
+    metrics: dict[str, dict[str, float | None]] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             detail = output.get("metadata", {}).get("adlib")
             if not detail:
                 continue
             name = detail["name"]
-            if name in found:
+            if name in metrics:
                 raise ValueError(
                     f"metric {name!r} is reported twice in this chapter; give the second another name."
                 )
-            found[name] = {"value": detail["value"], "tolerance": detail["tolerance"]}
-    return found
+            metrics[name] = {"value": detail["value"], "tolerance": detail["tolerance"]}
+    return metrics
 
 
 def provenance() -> dict[str, Any]:

@@ -61,39 +61,55 @@ def run_chapter(
     """
     workspace = workspace or Workspace.here()
     source = workspace.chapter(name)
-    notebook = nbformat.read(source, as_version=4)
-    declared = declared_parameters(notebook)
-    values = checked_parameters(declared, profile, parameters or {})
-    changed = {key: value for key, value in values.items() if value != declared[key]}
-    executed, record_path = workspace.executed(source.stem, profile)
-    key = cache_key(notebook, values, workspace)
-    if not force and (record := _finished(executed, record_path, key)):
-        return _with_new_prose(notebook, executed, record_path, record)
+    _read(source, profile, parameters)  # mistakes are refused at once, not after waiting for another command
     with one_at_a_time(workspace):
-        environment.clear_cached_sources()  # while we waited, sources and notebook may have been edited
-        notebook = nbformat.read(source, as_version=4)
+        environment.clear_cached_sources()  # sources and notebook may have been edited meanwhile
+        notebook, values = _read(source, profile, parameters)
         key = cache_key(notebook, values, workspace)
-        if not force and (record := _finished(executed, record_path, key)):  # by the command we waited for
+        executed, record_path = workspace.executed(source.stem, profile)
+        if not force and (record := _finished(executed, record_path, key)):
             return _with_new_prose(notebook, executed, record_path, record)
         record_path.unlink(missing_ok=True)
-        started = datetime.datetime.now(datetime.UTC)
-        clock = time.perf_counter()
-        with Watch(limit) as watch:
-            text = execute(source, profile, changed, workspace, watch)
-        began = code_hash(), code_cells(notebook)
-        environment.clear_cached_sources()
-        if (code_hash(), code_cells(nbformat.read(source, as_version=4))) != began:
-            raise ChapterError(
-                f"chapter {source.stem}: the package or the chapter's code was edited while it ran, so nobody could "
-                "say what its numbers were made by. Run it again."
-            )
-        record = _record(source.stem, profile, values, key, text, watch)
-        record["seconds"] = round(time.perf_counter() - clock, 2)
-        record["started_at"] = started.isoformat(timespec="seconds")
-        record["id"] = f"{source.stem}.{profile}.{started:%Y%m%dT%H%M%S}.{key[:6]}"
+        text, record = _execute(source, notebook, values, key, limit, workspace)
         write_atomic(executed, text)
         write_atomic(record_path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return record
+
+
+def _read(
+    source: Path, profile: str, given: Mapping[str, Any] | None
+) -> tuple[nbformat.NotebookNode, dict[str, Any]]:
+    """A chapter's notebook, and all parameters of a run."""
+    notebook = nbformat.read(source, as_version=4)
+    return notebook, checked_parameters(declared_parameters(notebook), profile, given or {})
+
+
+def _execute(
+    source: Path,
+    notebook: nbformat.NotebookNode,
+    values: dict[str, Any],
+    key: str,
+    limit: float | None,
+    workspace: Workspace,
+) -> tuple[str, dict[str, Any]]:
+    """Run the notebook: the text of the executed copy, and the record."""
+    declared, profile = declared_parameters(notebook), values["profile"]
+    changed = {name: value for name, value in values.items() if value != declared[name]}
+    before = code_hash(), code_cells(notebook)
+    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    with Watch(limit) as watch:
+        text = execute(source, profile, changed, workspace, watch)
+    environment.clear_cached_sources()
+    if (code_hash(), code_cells(nbformat.read(source, as_version=4))) != before:
+        raise ChapterError(
+            f"chapter {source.stem}: the packages or the chapter's code were edited while it ran, so its numbers "
+            "belong to neither version. Run it again."
+        )
+    record = _record(source.stem, profile, values, key, text, watch)
+    record["seconds"] = round(time.perf_counter() - clock, 2)
+    record["started_at"] = started.isoformat(timespec="seconds")
+    record["id"] = f"{source.stem}.{profile}.{started:%Y%m%dT%H%M%S}.{key[:6]}"
+    return text, record
 
 
 def _finished(executed: Path, record_path: Path, key: str) -> dict[str, Any] | None:
@@ -109,18 +125,18 @@ def _finished(executed: Path, record_path: Path, key: str) -> dict[str, Any] | N
 def _with_new_prose(
     notebook: nbformat.NotebookNode, executed: Path, record_path: Path, record: dict[str, Any]
 ) -> dict[str, Any]:
-    """The record, its executed notebook written anew if the chapter's prose is another by now."""
+    """The record of a finished run, whose executed copy is given the chapter's new prose if that has changed."""
     old = nbformat.read(executed, as_version=4)
     new = with_prose_of(notebook, old)
-    told, wanted = (
+    before, after = (
         [(cell.source, cell.get("id"), cell.metadata.get("mystnb")) for cell in each.cells]
         for each in (old, new)
     )
-    if told == wanted:
+    if before == after:
         return record
     text = nbformat.writes(new)
     places = [place for place, cell in enumerate(new.cells) if cell.cell_type == "code"]
-    cells = [{**told, "cell": place} for told, place in zip(record["cells"], places)]
+    cells = [{**cell, "cell": place} for cell, place in zip(record["cells"], places)]
     record = {**record, "cells": cells, "notebook_sha256": _sha256(text.encode())}
     record_path.unlink()
     write_atomic(executed, text)
@@ -155,7 +171,7 @@ def with_prose_of(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNo
 def _record(
     name: str, profile: str, parameters: dict[str, Any], key: str, text: str, watch: Watch
 ) -> dict[str, Any]:
-    """What is known of a run from its executed notebook, and from who watched it."""
+    """What the executed notebook and the watch say of a run."""
     notebook = nbformat.reads(text, as_version=4)
     cells = [
         {"cell": index, **watch.cell(cell.metadata.get("papermill", {}))}

@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-_LOOK_EVERY = 0.2  # seconds
+_INTERVAL = 0.2  # seconds between two samples
 
 
 class Watch:
-    """Looks at the kernel that this process has started, five times a second, while the `with` block runs.
+    """Samples the memory of the kernel that this process has started, five times a second, during a `with` block.
 
     Args:
         limit: seconds after which the kernel is killed; None for no limit.
@@ -26,8 +26,8 @@ class Watch:
         self.limit, self.expired = limit, False
         self._times: list[float] = []  # seconds since the epoch
         self._bytes: list[int] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="adlib-watch", daemon=True)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="adlib-watch", daemon=True)
 
     def __enter__(self) -> Watch:
         self._end = time.monotonic() + self.limit if self.limit else float("inf")
@@ -35,36 +35,36 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join()
 
     def peak(self) -> float | None:
-        """The most memory that the kernel was seen to take, in MB; None if it was never seen."""
+        """Largest resident memory of the kernel over all samples, in MB; None if there is none."""
         return round(max(self._bytes) / 1e6, 1) if self._bytes else None
 
-    def cell(self, told: Mapping[str, Any]) -> dict[str, float | None]:
+    def cell(self, timing: Mapping[str, Any]) -> dict[str, float | None]:
         """Seconds and peak memory of one cell.
 
         Args:
-            told: papermill's notes on the cell: "start_time", "end_time", "duration".
+            timing: papermill's metadata of the cell: "start_time", "end_time", "duration".
 
         Returns:
-            "seconds", and "peak_mb": None if the kernel was not seen then.
+            "seconds", and "peak_mb": None if there is no sample of that time.
         """
-        seconds, peak = told.get("duration") or 0.0, None
-        if told.get("start_time") and told.get("end_time"):
-            # A look's length to either side, or cells quicker than that would never be seen.
-            first = bisect.bisect_left(self._times, _since_epoch(told["start_time"]) - _LOOK_EVERY)
-            last = bisect.bisect_right(self._times, _since_epoch(told["end_time"]) + _LOOK_EVERY)
+        seconds, peak = timing.get("duration") or 0.0, None
+        if timing.get("start_time") and timing.get("end_time"):
+            # One interval to either side, or cells shorter than that would have no sample.
+            first = bisect.bisect_left(self._times, _since_epoch(timing["start_time"]) - _INTERVAL)
+            last = bisect.bisect_right(self._times, _since_epoch(timing["end_time"]) + _INTERVAL)
             if first < last:
                 peak = round(max(self._bytes[first:last]) / 1e6, 1)
         return {"seconds": round(seconds, 3), "peak_mb": peak}
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         import psutil
 
         kernel = None
-        while not self._over.wait(_LOOK_EVERY):
+        while not self._stopped.wait(_INTERVAL):
             try:
                 kernel = kernel or _kernel(psutil.Process())
                 if kernel is None:

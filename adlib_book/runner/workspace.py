@@ -55,12 +55,12 @@ class Workspace:
             ValueError: no chapter, or more than one, has that name.
         """
         known = self.chapters()
-        found = [name] if name in known else [each for each in known if each.startswith(name)]
-        if not found:
+        matches = [name] if name in known else [each for each in known if each.startswith(name)]
+        if not matches:
             raise unknown_name("chapter", name, known)
-        if len(found) > 1:
-            raise ValueError(f"chapter {name!r} is ambiguous: {', '.join(found)}. Give more of the name.")
-        return known[found[0]]
+        if len(matches) > 1:
+            raise ValueError(f"chapter {name!r} is ambiguous: {', '.join(matches)}. Give more of the name.")
+        return known[matches[0]]
 
     def executed(self, name: str, profile: str) -> tuple[Path, Path]:
         """Where the executed notebook and its record lie."""

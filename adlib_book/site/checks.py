@@ -1,4 +1,4 @@
-"""What is fit to publish: executed from top to bottom, complete, images with words, no other host, not too heavy."""
+"""What is fit to publish: executed from top to bottom, complete, images described, no other host, not too heavy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adlib.errors import ChapterError
 from adlib.files import write_atomic
 
 SMALLEST_PAGE = 4000  # bytes; a page with nothing on it is all frame
-LARGEST_PAGE = 3_000_000  # bytes, without the state of its widgets: a phone in a train has to load it
+LARGEST_PAGE = 3_000_000  # bytes, without the state of its widgets; for phones on slow connections
 LARGEST_SITE = 60_000_000  # bytes, all files
 
 
@@ -48,18 +48,18 @@ _OUTPUT = '<div class="cell_output docutils container"'
 def let_keyboards_scroll(site: Path) -> None:
     """Give outputs that hold tables or widgets a place in the tab order: they may have to be scrolled."""
     for page in site.rglob("*.html"):
-        first, *rest = page.read_text().split(_OUTPUT + ">")
-        told = [first]
-        for part in rest:
-            held = part.split('<div class="cell ')[0]
-            scrolls = "<table" in held or "widget-view" in held
-            told += [_OUTPUT, ' tabindex="0">' if scrolls else ">", part]
-        if rest:
-            write_atomic(page, "".join(told))
+        before, *outputs = page.read_text().split(_OUTPUT + ">")
+        parts = [before]
+        for output in outputs:
+            content = output.split('<div class="cell ')[0]
+            scrolls = "<table" in content or "widget-view" in content
+            parts += [_OUTPUT, ' tabindex="0">' if scrolls else ">", output]
+        if outputs:
+            write_atomic(page, "".join(parts))
 
 
 def check_pages(site: Path, expected: Iterable[str]) -> None:
-    """Refuse a site with a missing or empty page, an image without words, or a request to another host.
+    """Refuse a site with a missing or empty page, an image without alternative text, or a request to another host.
 
     Raises:
         ChapterError: naming every page and what is wrong with it.
@@ -76,7 +76,9 @@ def check_pages(site: Path, expected: Iterable[str]) -> None:
         if name.startswith("notebooks/") and "cell_output" not in text:
             wrong.append(f"{name}: the page shows no output of any cell")
         wrong += [f"{name}: asks another host for {address}" for address in foreign_resources(text)]
-        wrong += [f"{name}: an image has no words: {source}" for source in images_without_words(text)]
+        wrong += [
+            f"{name}: an image has no alternative text: {source}" for source in images_without_alt(text)
+        ]
     if wrong:
         raise ChapterError("the built pages are not fit to publish:\n" + "\n".join(wrong))
 
@@ -88,17 +90,17 @@ def check_weight(site: Path) -> None:
         ChapterError: naming the page or the largest files, and their sizes.
     """
     for page in site.rglob("*.html"):
-        if page.name == "print.html":  # nobody reads it on a phone
+        if page.name == "print.html":  # made for printing, not for a phone
             continue
         size = len(re.sub(_WIDGET_STATE, "", page.read_text()).encode())
         if size > LARGEST_PAGE:
             raise ChapterError(f"{page.name} has {size:,} bytes without widgets; at most {LARGEST_PAGE:,}.")
     sizes = {path: path.stat().st_size for path in site.rglob("*") if path.is_file()}
     if sum(sizes.values()) > LARGEST_SITE:
-        worst = sorted(sizes, key=sizes.get, reverse=True)[:5]
-        told = ", ".join(f"{path.relative_to(site)} ({sizes[path]:,})" for path in worst)
+        largest = sorted(sizes, key=sizes.get, reverse=True)[:5]
+        listed = ", ".join(f"{path.relative_to(site)} ({sizes[path]:,})" for path in largest)
         raise ChapterError(
-            f"the site has {sum(sizes.values()):,} bytes; at most {LARGEST_SITE:,}. Largest: {told}"
+            f"the site has {sum(sizes.values()):,} bytes; at most {LARGEST_SITE:,}. Largest: {listed}"
         )
 
 
@@ -107,18 +109,18 @@ _WIDGET_STATE = re.compile(
 )
 
 
-def images_without_words(page: str) -> list[str]:
-    """Sources of images in a page's article that a screen reader cannot tell anything about.
+def images_without_alt(page: str) -> list[str]:
+    """Sources of images in a page's article whose alternative text tells nothing.
 
-    Sphinx writes the file's address where no words were given, so an address does not count as words.
+    Sphinx writes the file's address where none was given, so an address does not count.
     """
     article = re.search(r'<article class="bd-article".*?</article>', page, re.DOTALL)
-    found = []
+    sources = []
     for image in re.findall(r"<img\b[^>]*>", article[0] if article else ""):
-        words = html.unescape((re.search(r'\balt="([^"]*)"', image) or ["", ""])[1])
-        if len(words) < 10 or re.fullmatch(r"\S+\.(png|jpe?g|svg|gif|webp)", words):
-            found.append((re.search(r'\bsrc="([^"]{0,80})', image) or ["", image[:80]])[1])
-    return found
+        alt = html.unescape((re.search(r'\balt="([^"]*)"', image) or ["", ""])[1])
+        if len(alt) < 10 or re.fullmatch(r"\S+\.(png|jpe?g|svg|gif|webp)", alt):
+            sources.append((re.search(r'\bsrc="([^"]{0,80})', image) or ["", image[:80]])[1])
+    return sources
 
 
 def foreign_resources(page: str) -> list[str]:

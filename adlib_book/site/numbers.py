@@ -14,7 +14,7 @@ from adlib_book.nightly import history
 from adlib_book.nightly.bands import band, baseline_path, compare, load
 from adlib_book.runner.workspace import Workspace
 
-SHOWN = 60  # runs in a sparkline
+SPARKLINE_RUNS = 60
 _WIDTH, _HEIGHT = 150, 30  # of a sparkline, in pixels
 
 
@@ -46,31 +46,37 @@ def chapter_table(record: Mapping[str, Any], past: Sequence[Mapping[str, Any]], 
     name, profile = record["chapter"], record["profile"]
     entries = load(baseline_path(workspace.root, name, profile))
     now = history.line(record, "", "")
-    mine = [run for run in history.comparable(past, now) if run.get("metrics") and run["id"] != record["id"]]
-    drifting = {each.metric for each in history.drifts(workspace, profile, name, [*mine, now])}
+    earlier = [
+        run for run in history.comparable(past, now) if run.get("metrics") and run["id"] != record["id"]
+    ]
+    drifting = {each.metric for each in history.drifts(workspace, profile, name, [*earlier, now])}
     outside = {each.metric for each in compare(record, entries)}
     rows = []
-    for metric, found in record["metrics"].items():
+    for metric, entry in record["metrics"].items():
         low, high = band(entries[metric], record.get("device")) if metric in entries else (None, None)
-        values = [run["metrics"][metric] for run in mine if metric in run["metrics"]][-SHOWN:]
+        values = [run["metrics"][metric] for run in earlier if metric in run["metrics"]][-SPARKLINE_RUNS:]
         verdict = "outside" if metric in outside else "drifts" if metric in drifting else "inside"
         if low is None:
             verdict = "no band yet"
-        cells = [
-            f"<code>{_breakable(metric)}</code>",
-            verdict,
-            f"{found['value']:.4g}",
-            "none" if low is None else f"{low:.4g} to {high:.4g}",
-            sparkline([*values, found["value"]], low, high),
-        ]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        rows.append(_row(metric, verdict, [*values, entry["value"]], low, high))
     heads = "".join(f"<th>{head}</th>" for head in ("number", "verdict", "value", "band", "runs"))
     table = (
         f"<table class='table'><thead><tr>{heads}</tr></thead><tbody>\n"
         + "\n".join(rows)
         + "\n</tbody></table>"
     )
-    return f'{_origin(record, len(mine))}\n\n<div class="watched-numbers">\n{table}\n</div>'
+    return f'{_origin(record, len(earlier))}\n\n<div class="watched-numbers">\n{table}\n</div>'
+
+
+def _row(metric: str, verdict: str, values: Sequence[float], low: float | None, high: float | None) -> str:
+    cells = [
+        f"<code>{_breakable(metric)}</code>",
+        verdict,
+        f"{values[-1]:.4g}",
+        "none" if low is None else f"{low:.4g} to {high:.4g}",
+        sparkline(values, low, high),
+    ]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _breakable(metric: str) -> str:
@@ -87,7 +93,7 @@ def _title(name: str, workspace: Workspace) -> str:
 
 def _origin(record: Mapping[str, Any], nights: int) -> str:
     versions = record.get("versions", {})
-    told = ", ".join(
+    packages = ", ".join(
         f"{key} {versions[key]}" for key in ("torch", "numpy", "scikit-learn") if key in versions
     )
     before = (
@@ -97,7 +103,7 @@ def _origin(record: Mapping[str, Any], nights: int) -> str:
     )
     return (
         f"Run of {record['started_at'][:10]}, commit `{record['commit']}`, on {record['device']}"
-        f" ({record.get('hardware', {}).get('processor', 'unknown processor')}), {told}; {before}."
+        f" ({record.get('hardware', {}).get('processor', 'unknown processor')}), {packages}; {before}."
     )
 
 
@@ -109,9 +115,8 @@ def sparkline(values: Sequence[float], low: float | None, high: float | None) ->
         low, high: the band, drawn as a pale bar; None for none.
     """
     known = [*values, *(each for each in (low, high) if each is not None)]
-    margin = (
-        0 if low is None or high is None else 0.2 * (high - low)
-    )  # a bar that fills the cell looks like none
+    # A margin above and below the band: a bar that fills the whole cell does not look like a bar.
+    margin = 0 if low is None or high is None else 0.2 * (high - low)
     bottom, top = min(known) - margin, max(known) + margin
     span = (top - bottom) or 1.0
 
@@ -128,9 +133,9 @@ def sparkline(values: Sequence[float], low: float | None, high: float | None) ->
             ' fill="currentColor" opacity="0.12"/>'
         )
     path = " ".join(f"{x:.1f},{each:.1f}" for x, each in points)
-    words = f"{len(values)} runs, from {values[0]:.4g} to {values[-1]:.4g}"
+    label = f"{len(values)} runs, from {values[0]:.4g} to {values[-1]:.4g}"
     return (
-        f'<svg role="img" aria-label="{words}" width="{_WIDTH}" height="{_HEIGHT}"'
+        f'<svg role="img" aria-label="{label}" width="{_WIDTH}" height="{_HEIGHT}"'
         f' viewBox="0 0 {_WIDTH} {_HEIGHT}">{bar}<polyline points="{path}" fill="none" stroke="currentColor"'
         f' stroke-width="1.5"/><circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="2.5"'
         ' fill="currentColor"/></svg>'

@@ -19,7 +19,7 @@ _WIDGETS = "@jupyter-widgets/html-manager"
 _WIDGETS_INTEGRITY = (
     "5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA=="
 )
-# Icons of widgets (play, folder, ...), in the one format that every browser of today reads.
+# Icons of widgets (play, folder, ...), in the one format that all current browsers read.
 _FONTS = ("1551f4f60c37af51121f", "7a3337626410ca2f4071", "d878b0a6a1144760244f")
 PACKAGES = (
     Package(
@@ -43,7 +43,7 @@ PACKAGES = (
             **{f"package/dist/{font}.woff2": f"{_WIDGETS}/dist/{font}.woff2" for font in _FONTS},
         },
     ),
-    # Once in many visits, on a busy machine, a page looks for them two folders higher.
+    # The same fonts again: workaround for a wrong font path, which pages ask for now and then.
     Package(
         _WIDGETS,
         "1.0.15",
@@ -61,7 +61,7 @@ def fetch_scripts(target: Path, cache: Path | None = None) -> None:
         cache: where packages are kept. Default: under the user's cache folder.
 
     Raises:
-        ChapterError: a package cannot be fetched, or is not the one we know.
+        ChapterError: a package cannot be fetched, or its SHA-512 is not the published one.
     """
     cache = cache or Path(platformdirs.user_cache_dir("adlib-book")) / "scripts"
     # A widget names the module of its front end, "anywidget"; require.js looks for it here.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 
-from adlib_book.nightly.check import say
+from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace
 
 

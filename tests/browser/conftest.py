@@ -21,8 +21,8 @@ AXE = Package(
 
 @pytest.fixture(scope="session")
 def address(site):
-    with served(site) as found:
-        yield found
+    with served(site) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from adlib_book.site.build import page_names
+from adlib_book.site.stage import page_names
 
 ROOT = Path(__file__).resolve().parents[2]
 # The site is built from the chapters; one worker does both.
@@ -23,7 +23,7 @@ OVERLAY, QUIZ = "notebooks/f4_metrics", "notebooks/00_quickstart"
 
 
 def test_every_page_loads_without_a_complaint_asks_nobody_else_and_fits_a_phone(visit):
-    found, reader = {}, visit()
+    by_page, reader = {}, visit()
     for name in PAGES:
         page = reader.open(name)
         page.set_viewport_size({"width": 390, "height": 800})
@@ -31,8 +31,8 @@ def test_every_page_loads_without_a_complaint_asks_nobody_else_and_fits_a_phone(
             reader.complaints.append(f"is {width} pixels wide on a phone of 390")
         page.set_viewport_size({"width": 1280, "height": 900})
         if reader.complaints:
-            found[name], reader.complaints = reader.complaints, []
-    assert not found, json.dumps(found, indent=1)
+            by_page[name], reader.complaints = reader.complaints, []
+    assert not by_page, json.dumps(by_page, indent=1)
 
 
 _HINTS = """() => [...document.querySelectorAll('.cell_output img')].map(image => {
@@ -59,28 +59,27 @@ _AXE = """axe.run({exclude: [[".citation-list"]]}, {
 })"""
 
 
-def look(page, axe: str) -> list[str]:
-    """What keeps people out of a page, in words."""
+def barriers(page, axe: str) -> list[str]:
+    """Serious barriers of a page, by the accessibility checker axe, a line each."""
     page.evaluate(axe)
-    result = page.evaluate(_AXE)
-    found = []
-    for violation in result["violations"]:
+    serious = []
+    for violation in page.evaluate(_AXE)["violations"]:
         if violation["impact"] in SERIOUS:
             first = violation["nodes"][0]
             why = first["any"][0]["message"] if first["any"] else violation["help"]
-            found.append(f"{violation['id']} ({len(violation['nodes'])}): {first['html'][:200]}: {why}")
-    return found
+            serious.append(f"{violation['id']} ({len(violation['nodes'])}): {first['html'][:200]}: {why}")
+    return serious
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_keeps_anybody_out(visit, axe, theme):
-    reader, found = visit(color_scheme=theme), {}
+    reader, by_page = visit(color_scheme=theme), {}
     for name in PAGES:
         if name == "book/api":  # some ten thousand marked-up words; its parts are those of the other pages
             continue
-        if violations := look(reader.open(name), axe):
-            found[name] = violations
-    assert not found, json.dumps(found, indent=1)
+        if violations := barriers(reader.open(name), axe):
+            by_page[name] = violations
+    assert not by_page, json.dumps(by_page, indent=1)
 
 
 def test_every_link_inside_the_book_leads_somewhere(site):
@@ -139,8 +138,8 @@ def test_the_glossary_speaks_three_languages(visit):
     terms = yaml.safe_load((ROOT / "book" / "glossary.yml").read_text())
     assert page.locator("dl.glossary dt").count() == len(terms)
     for language, key in (("zh-Hant", "zh"), ("ko", "ko")):
-        shown = page.eval_on_selector_all(f"[lang='{language}']", "all => all.map(each => each.textContent)")
-        assert set(shown) >= {entry[key] for entry in terms}
+        texts = page.eval_on_selector_all(f"[lang='{language}']", "all => all.map(each => each.textContent)")
+        assert set(texts) >= {entry[key] for entry in terms}
 
 
 def test_what_is_offered_can_be_downloaded(visit, tmp_path):
@@ -161,10 +160,10 @@ def test_what_is_offered_can_be_downloaded(visit, tmp_path):
 
 def widget(page, kind: str):
     """The first widget with such an element in it."""
-    found = page.locator(f".adlib-widget:has({kind})").first
-    found.wait_for(timeout=20_000)
-    found.scroll_into_view_if_needed()
-    return found
+    first = page.locator(f".adlib-widget:has({kind})").first
+    first.wait_for(timeout=20_000)
+    first.scroll_into_view_if_needed()
+    return first
 
 
 def drag(page, slider, share: float) -> None:
@@ -223,14 +222,14 @@ def test_the_threshold_is_moved_with_the_keyboard_one_verdict_at_a_time(visit):
 def test_a_training_is_scrubbed_through(visit):
     page = visit().open(SCRUBBER)
     scrubber = widget(page, ".adlib-columns")
-    shown = scrubber.locator("img.adlib-strip").nth(1)
-    before, words = shown.get_attribute("src"), scrubber.locator(".adlib-spoken").inner_text()
+    strip = scrubber.locator("img.adlib-strip").nth(1)
+    before, words = strip.get_attribute("src"), scrubber.locator(".adlib-spoken").inner_text()
     drag(page, scrubber.locator("input"), 1.0)
-    assert shown.get_attribute("src") != before
+    assert strip.get_attribute("src") != before
     after = scrubber.locator(".adlib-spoken").inner_text()
     assert words.startswith("Step 0:")
     assert re.match(r"Step [1-9]\d*: mean difference .* on the normal images", after)
-    assert shown.evaluate("each => each.complete && each.naturalWidth > 100")
+    assert strip.evaluate("each => each.complete && each.naturalWidth > 100")
 
 
 def test_a_map_is_faded_in_and_out(visit):

@@ -46,24 +46,24 @@ def canonical(name: str) -> str:
 
 def needed(names: list[str]) -> dict[str, metadata.Distribution]:
     """Distributions and everything that they require here, by name."""
-    found: dict[str, metadata.Distribution] = {}
+    distributions: dict[str, metadata.Distribution] = {}
     todo = [Requirement(name) for name in names]
     while todo:
         requirement = todo.pop()
         name = canonical(requirement.name)
-        if name in found:
+        if name in distributions:
             continue
         try:
-            found[name] = metadata.distribution(name)
+            distributions[name] = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue  # for another platform, or another extra
-        for text in found[name].requires or []:
+        for text in distributions[name].requires or []:
             inner = Requirement(text)
             if inner.marker is None or any(
                 inner.marker.evaluate({"extra": extra}) for extra in requirement.extras or {""}
             ):
                 todo.append(inner)
-    return found
+    return distributions
 
 
 def link_packages(distributions: dict[str, metadata.Distribution], folder: Path) -> None:
@@ -169,8 +169,8 @@ class Colab:
     def environment(self) -> dict[str, str]:
         """Environment variables of its kernel: nothing of this checkout, and the local package index."""
         ours = ("PYTHON", "ADLIB", "PIP", "JUPYTER", "VIRTUAL_ENV")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-        return kept | {
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+        return inherited | {
             "PIP_INDEX_URL": self.address,
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_CACHE_DIR": "1",

@@ -89,13 +89,17 @@ def test_a_chapter_runs_alone(colab, path, tmp_path, monkeypatch):
         kernel_name="colab", language="python", cwd=str(place), progress_bar=False, execution_timeout=600,
     )  # fmt: skip
 
-    told = _told(done)
-    changed = {name for name, version in told["before"].items() if told["after"].get(name) != version}
+    report = _report(done)
+    changed = {name for name, version in report["before"].items() if report["after"].get(name) != version}
     assert not changed, "packages that were there have other versions now: Colab would ask for a restart"
-    assert told["after"].keys() - told["before"].keys() <= {"adlib-book", *ABSENT, *map(_underscored, ABSENT)}
-    assert str(site) in told["files"]["adlib"], "the package came from the index, not from this checkout"
+    assert report["after"].keys() - report["before"].keys() <= {
+        "adlib-book",
+        *ABSENT,
+        *map(_underscored, ABSENT),
+    }
+    assert str(site) in report["files"]["adlib"], "the package came from the index, not from this checkout"
     for name in ("torch", "numpy", "pandas"):
-        assert str(colab.folder / "preinstalled") in told["files"][name]
+        assert str(colab.folder / "preinstalled") in report["files"][name]
     assert set(colab.asked) <= {"adlib-book", *ABSENT}, "pip wanted something that the index does not offer"
 
 
@@ -103,7 +107,7 @@ def _underscored(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _told(notebook) -> dict:
+def _report(notebook) -> dict:
     (text,) = [
         output["text"]
         for output in notebook.cells[-1].outputs

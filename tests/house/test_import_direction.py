@@ -26,7 +26,7 @@ ROOMS = [
     ("adlib.training",),
     ("adlib.detectors",),
     ("adlib.viz", "adlib.experiment"),
-    ("adlib_book.reading", "adlib_book.published", "adlib_book.npm"),
+    ("adlib_book.reading", "adlib_book.published", "adlib_book.npm", "adlib_book.catalogue"),
     ("adlib_book.ledger",),
     ("adlib_book.runner",),
     ("adlib_book.nightly",),

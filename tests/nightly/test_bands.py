@@ -43,10 +43,10 @@ def test_a_new_baseline_names_its_source_and_reason(root):
     ("value", "inside"), [(0.9, True), (0.92, True), (0.88, True), (0.921, False), (0.0, False)]
 )
 def test_a_number_outside_its_band_is_found(root, value, inside):
-    found = bands.check(root, with_value("auroc", value))
-    assert (not found) == inside
+    deviations = bands.check(root, with_value("auroc", value))
+    assert (not deviations) == inside
     if not inside:
-        text = str(found[0])
+        text = str(deviations[0])
         assert "auroc" in text
         assert f"{value:.6g}" in text
         assert "[0.88, 0.92]" in text
@@ -54,13 +54,13 @@ def test_a_number_outside_its_band_is_found(root, value, inside):
 
 
 def test_a_number_without_a_baseline_is_found(root):
-    (found,) = bands.check(root, with_value("aupro", 0.5))
-    assert "aupro: 0.5 has no baseline" in str(found)
+    (deviation,) = bands.check(root, with_value("aupro", 0.5))
+    assert "aupro: 0.5 has no baseline" in str(deviation)
 
 
 def test_a_baseline_without_its_number_is_found(root):
-    (found,) = bands.check(root, {**RECORD, "metrics": {"auroc": {"value": 0.9, "tolerance": None}}})
-    assert "count: missing" in str(found)
+    (deviation,) = bands.check(root, {**RECORD, "metrics": {"auroc": {"value": 0.9, "tolerance": None}}})
+    assert "count: missing" in str(deviation)
 
 
 def test_an_update_keeps_the_width_of_the_band_and_says_old_and_new(root):

@@ -81,12 +81,12 @@ class Gh:
         self.bodies: list[str] = []
 
     def __call__(self, what, how, *rest):
-        told = dict(zip(rest[::2], rest[1::2]))
+        options = dict(zip(rest[::2], rest[1::2]))
         if (what, how) == ("issue", "list"):
             return json.dumps([{"number": n, "title": t} for n, t in self.open.items()])
         if (what, how) == ("issue", "create"):
-            self.open[len(self.bodies) + 7] = told["--title"]
-            self.bodies.append(told["--body"])
+            self.open[len(self.bodies) + 7] = options["--title"]
+            self.bodies.append(options["--body"])
         if (what, how) == ("issue", "close"):
             del self.open[int(rest[0])]
         return ""
@@ -116,24 +116,24 @@ def test_a_chapter_on_two_machines_has_one_issue_about_the_worse():
 
 
 def test_a_chapter_of_two_machines_is_missing_until_both_have_sent_it():
-    found = [Outcome("01_x", "passed"), Outcome("02_y", "passed"), Outcome("02_y", "passed")]
-    missing = issues.missing(found, ["01_x", "02_y", "01_x", "02_y"])
+    outcomes = [Outcome("01_x", "passed"), Outcome("02_y", "passed"), Outcome("02_y", "passed")]
+    missing = issues.missing(outcomes, ["01_x", "02_y", "01_x", "02_y"])
     assert [each.chapter for each in missing] == ["01_x"]
-    assert issues.settle([*found, *missing], Gh()) == ["opened: Nightly: 01_x wants looking at"]
+    assert issues.settle([*outcomes, *missing], Gh()) == ["opened: Nightly: 01_x wants looking at"]
 
 
 def test_a_chapter_whose_machine_sent_nothing_has_an_issue_too():
-    found = issues.missing([Outcome("01_x", "passed")], ["01_x", "02_y"])
-    assert [each.chapter for each in found] == ["02_y"]
+    silent = issues.missing([Outcome("01_x", "passed")], ["01_x", "02_y"])
+    assert [each.chapter for each in silent] == ["02_y"]
     gh = Gh()
-    assert issues.settle(found, gh) == ["opened: Nightly: 02_y wants looking at"]
+    assert issues.settle(silent, gh) == ["opened: Nightly: 02_y wants looking at"]
     assert "No report came back" in gh.bodies[0]
 
 
 @pytest.mark.parametrize(
-    ("gpu", "told"), [('["01_x"]', "opened: Nightly: 01_x wants looking at"), ("", "no issue was opened")]
+    ("gpu", "printed"), [('["01_x"]', "opened: Nightly: 01_x wants looking at"), ("", "no issue was opened")]
 )
-def test_the_tool_is_told_which_chapters_to_expect(tmp_path, gpu, told):
+def test_the_tool_is_told_which_chapters_to_expect(tmp_path, gpu, printed):
     """A copy of the tool in a checkout with one night, and a `gh` that knows no issue."""
     folder = tmp_path / "_build" / "collected" / "night-01_x" / "nightly" / "book"
     folder.mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_the_tool_is_told_which_chapters_to_expect(tmp_path, gpu, told):
     output = subprocess.check_output(
         [sys.executable, str(tool)], env={**os.environ, **expected, "PATH": path}, text=True
     )
-    assert told in output
+    assert printed in output
 
 
 def test_nights_of_other_machines_come_before_this_ones(tmp_path):

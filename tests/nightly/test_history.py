@@ -37,8 +37,8 @@ def a_run(number, metrics, **changes):
 
 
 def a_record(metrics):
-    told = {name: {"value": value, "tolerance": 0.1} for name, value in metrics.items()}
-    return a_run(0, told, id=f"{NAME}.book.now")
+    entries = {name: {"value": value, "tolerance": 0.1} for name, value in metrics.items()}
+    return a_run(0, entries, id=f"{NAME}.book.now")
 
 
 @pytest.fixture
@@ -67,10 +67,10 @@ def drifts(workspace, runs):
 def test_a_slow_drift_inside_the_band_is_found(workspace, nights):
     values = jitter(40, slope=-0.0015)
     assert all(0.8 < value < 1.0 for value in values), "no single night leaves the band"
-    (found,) = drifts(workspace, nights(a_run(n, {"score": v}) for n, v in enumerate(values)))
-    assert found.metric == "score"
-    assert found.last < found.first - 0.025
-    assert "inside its band [0.8, 1]" in str(found)
+    (drift,) = drifts(workspace, nights(a_run(n, {"score": v}) for n, v in enumerate(values)))
+    assert drift.metric == "score"
+    assert drift.last < drift.first - 0.025
+    assert "inside its band [0.8, 1]" in str(drift)
 
 
 @pytest.mark.parametrize("slope", [-0.001, -0.0008])
@@ -79,8 +79,8 @@ def test_a_drift_so_slow_that_a_month_does_not_show_it_is_found(workspace, night
     values = [0.9 + slope * night for night in range(60)]
     assert all(value > 0.8 for value in values)
     assert not history.drift(values[-history.WINDOW :], 0.8, 1.0)
-    (found,) = drifts(workspace, nights(a_run(n, {"score": v}) for n, v in enumerate(values)))
-    assert found.nights == 60
+    (drift,) = drifts(workspace, nights(a_run(n, {"score": v}) for n, v in enumerate(values)))
+    assert drift.nights == 60
 
 
 def test_a_step_that_stays_inside_the_band_is_found(workspace, nights):
@@ -89,8 +89,10 @@ def test_a_step_that_stays_inside_the_band_is_found(workspace, nights):
 
 
 def test_jitter_is_not_taken_for_drift():
-    found = sum(history.drift(jitter(30, 0.03, seed=seed), 0.8, 1.0) is not None for seed in range(300))
-    assert found <= 2
+    false_alarms = sum(
+        history.drift(jitter(30, 0.03, seed=seed), 0.8, 1.0) is not None for seed in range(300)
+    )
+    assert false_alarms <= 2
 
 
 def test_what_never_moves_does_not_drift():
@@ -147,7 +149,7 @@ def test_a_named_history_that_does_not_exist_is_an_error_and_nothing_is_kept(wor
     for missing in (tmp_path / "nope.jsonl", tmp_path):
         with pytest.raises(FileNotFoundError, match=str(missing)):
             history.keep(workspace, "book", [history.path(workspace, "book"), missing])
-    assert not history.kept_path(workspace, "book").exists()
+    assert not history.committed_path(workspace, "book").exists()
 
 
 def test_a_thousand_nights_of_fifty_numbers_are_read_and_drawn_in_a_second(workspace, nights):

@@ -1,4 +1,4 @@
-"""A night executes afresh, forgives the machine and never a number, goes on after a kill, and says what it means."""
+"""A night executes afresh, retries infrastructure faults only, goes on after a kill, and reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tiny_checkout import CELLS, write_notebook
 from adlib import environment
 from adlib.errors import ChapterError
 from adlib_book.ledger import results
-from adlib_book.nightly import bands, history, report
+from adlib_book.nightly import bands, history, report, schedule
 from adlib_book.nightly import night as nights
 from adlib_book.nightly.record import Night, Outcome
 from adlib_book.runner import run
@@ -142,13 +142,13 @@ def test_a_run_beyond_its_limit_is_stopped_and_not_tried_again(workspace, quiet)
         ([SyntaxError("invalid syntax")], "failed", 1, 3),
     ],
 )
-def test_only_the_machine_is_forgiven_and_the_exit_code_says_which(
+def test_only_infrastructure_faults_are_retried_and_the_exit_code_says_which(
     workspace, quiet, scripted, script, outcome, attempts, code
 ):
     scripted[0]["02_tiny"] = script
     night = quiet()
-    found = night.outcomes["02_tiny"]
-    assert (found.outcome, found.attempts, night.exit_code) == (outcome, attempts, code)
+    failed = night.outcomes["02_tiny"]
+    assert (failed.outcome, failed.attempts, night.exit_code) == (outcome, attempts, code)
     assert [night.outcomes[name].outcome for name in ("01_tiny", "03_tiny")] == ["passed"] * 2
     suites = ElementTree.parse(folder(workspace) / "junit.xml").getroot()
     faults = len(list(suites.iter("failure"))) + len(list(suites.iter("error")))
@@ -274,7 +274,7 @@ def test_a_night_that_cannot_begin_leaves_nothing(workspace, quiet, scripted, wr
 
 
 def test_two_nights_at_once_are_refused(workspace, quiet, scripted):
-    with nights._alone(folder(workspace)), pytest.raises(ChapterError, match="another night is running"):
+    with nights._exclusive(folder(workspace)), pytest.raises(ChapterError, match="another night is running"):
         quiet()
 
 
@@ -340,8 +340,8 @@ def test_a_changed_dependency_is_caught(workspace, quiet, scripted, monkeypatch)
 def test_a_dependency_that_breaks_a_chapter_is_named_that_night_and_the_next(
     workspace, quiet, scripted, monkeypatch
 ):
-    told = {"device": "cpu", "hardware": {"processor": "p"}, "adlib": "0", "commit": "0"}
-    monkeypatch.setattr(nights, "provenance", lambda: told | {"versions": {"torch": "2.15.0"}})
+    here = {"device": "cpu", "hardware": {"processor": "p"}, "adlib": "0", "commit": "0"}
+    monkeypatch.setattr(nights, "provenance", lambda: here | {"versions": {"torch": "2.15.0"}})
     quiet()
     scripted[0]["01_tiny"] = [ChapterError("cell 3: ArithmeticError")]
     assert quiet().outcomes["01_tiny"].changes == ["torch 2.14.1 -> 2.15.0"]
@@ -354,10 +354,10 @@ def test_tiers_and_limits_stand_in_one_table(workspace, scripted):
     (workspace.root / "notebooks" / "schedule.toml").write_text(
         '[default]\nminutes = 7\n[02_tiny]\ntier = "weekly"\n[03_tiny]\ntier = "manual"\nminutes = 90\n'
     )
-    assert nights.schedule(workspace)["02_tiny"] == nights.Slot("weekly", 7)
-    assert nights.chapters_of(workspace, "nightly") == ["01_tiny"]
-    assert nights.chapters_of(workspace, "weekly") == ["01_tiny", "02_tiny"]
-    assert len(nights.chapters_of(workspace, "manual")) == 3
+    assert schedule.schedule(workspace)["02_tiny"] == schedule.Slot("weekly", 7)
+    assert schedule.chapters_of(workspace, "nightly") == ["01_tiny"]
+    assert schedule.chapters_of(workspace, "weekly") == ["01_tiny", "02_tiny"]
+    assert len(schedule.chapters_of(workspace, "manual")) == 3
 
 
 @pytest.mark.parametrize(
@@ -372,11 +372,11 @@ def test_tiers_and_limits_stand_in_one_table(workspace, scripted):
 def test_a_mistake_in_the_table_is_named(workspace, scripted, text, message):
     (workspace.root / "notebooks" / "schedule.toml").write_text(text)
     with pytest.raises(ValueError, match=message):
-        nights.schedule(workspace)
+        schedule.schedule(workspace)
 
 
 def test_the_real_table_is_right():
-    nights.schedule(run.Workspace.here())
+    schedule.schedule(run.Workspace.here())
 
 
 def test_a_coloured_traceback_fits_into_the_reports():

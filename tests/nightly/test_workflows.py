@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from adlib_book.nightly import workflows
-from adlib_book.nightly.night import ATTEMPTS, schedule
+from adlib_book.nightly.night import ATTEMPTS
+from adlib_book.nightly.schedule import schedule
 from adlib_book.runner.workspace import Workspace
 
 ROOT = workflows.ROOT
@@ -39,9 +40,9 @@ def test_every_step_is_a_make_target_or_an_action_at_a_version(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_job_has_a_time_limit_and_no_more_rights_than_it_needs(path):
-    told = yaml.safe_load(path.read_text())
-    assert told["permissions"] == {"contents": "read"}
-    assert all(0 < job["timeout-minutes"] <= 360 for job in told["jobs"].values())
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(0 < job["timeout-minutes"] <= 360 for job in workflow["jobs"].values())
 
 
 @pytest.mark.parametrize("name", ["nightly", "weekly"])
@@ -60,9 +61,9 @@ def test_each_chapter_has_a_machine_with_time_enough_that_is_missed_if_it_stays_
         assert job["timeout-minutes"] > longest
     assert {"chapters", *nights} == set(jobs["tell"]["needs"])
     (step,) = [each for each in jobs["tell"]["steps"] if each.get("run") == "make issues"]
-    told = [value for key, value in step["env"].items() if key.startswith("EXPECTED")]
-    assert len(told) == len(nights)
-    assert all(chapters in each for each in told)
+    expected = [value for key, value in step["env"].items() if key.startswith("EXPECTED")]
+    assert len(expected) == len(nights)
+    assert all(chapters in each for each in expected)
 
 
 def test_every_target_is_phony():
@@ -76,5 +77,5 @@ def test_actionlint_finds_nothing():
 
 def test_actionlint_would_find_something(tmp_path):
     (tmp_path / "bad.yml").write_text("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    step: []\n")
-    (found, *_) = workflows.complaints(tmp_path)
-    assert found.startswith("bad.yml:3:3: ")
+    (complaint, *_) = workflows.complaints(tmp_path)
+    assert complaint.startswith("bad.yml:3:3: ")

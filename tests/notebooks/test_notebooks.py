@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from adlib_book.runner.parameters import declared_parameters
-from adlib_book.site.build import page_names
+from adlib_book.site.stage import page_names
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -167,7 +167,7 @@ def test_new_prose_is_taken_over_without_a_new_run(workspace):
     executed, _ = workspace.executed("01_tiny", "smoke")
     before = nbformat.read(executed, as_version=4)
     del notebook.cells[-1].metadata["mystnb"]
-    notebook.cells[0].source = "# A tiny chapter, told better"
+    notebook.cells[0].source = "# A tiny chapter, explained better"
     notebook.cells.insert(1, new_markdown_cell("And at more length."))
     nbformat.write(notebook, workspace.chapter("01"))
     assert "mystnb" in before.cells[-1].metadata

@@ -20,16 +20,16 @@ def test_two_that_need_the_browser_unpack_it_once(tmp_path, monkeypatch):
     monkeypatch.setattr(browser, "package_file", lambda package, cache: cache / "package.tgz")
     monkeypatch.setattr(browser, "_unpack", unpack)
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(browser._carried, [tmp_path] * 3))
+        browsers = list(pool.map(browser._fetched, [tmp_path] * 3))
     assert len(calls) == 1
-    assert {each.path for each in found} == {calls[0] / "chromium"}
+    assert {each.path for each in browsers} == {calls[0] / "chromium"}
 
 
 def test_a_browser_that_was_half_unpacked_is_unpacked_again(tmp_path, monkeypatch):
-    folder = tmp_path / f"chromium-{browser.CARRIED.version}"
+    folder = tmp_path / f"chromium-{browser.CHROMIUM.version}"
     write_atomic(folder / "chromium", "half a program")
     calls = []
     monkeypatch.setattr(browser, "package_file", lambda package, cache: cache / "package.tgz")
     monkeypatch.setattr(browser, "_unpack", lambda package, folder: calls.append(folder))
-    browser._carried(tmp_path)
+    browser._fetched(tmp_path)
     assert calls == [folder]

@@ -21,17 +21,13 @@ from adlib_book import npm
 from adlib_book.npm import Package
 from adlib_book.runner.run import run_chapter
 from adlib_book.site import scripts
-from adlib_book.site.build import (
-    build_site,
-    last_verified,
-    page_names,
-    repository_setting,
-    staged_notebook,
-    with_repository,
-)
+from adlib_book.site.build import build_site
+from adlib_book.site.chapter_page import last_verified, staged_notebook
 from adlib_book.site.checks import check_executed, check_pages, foreign_resources
 from adlib_book.site.pages import public_modules
+from adlib_book.site.repository import repository_setting, with_repository
 from adlib_book.site.scripts import PACKAGES, fetch_scripts
+from adlib_book.site.stage import page_names
 
 # One worker builds the pages, once.
 
@@ -166,10 +162,10 @@ def test_a_chapter_without_a_title_is_refused():
 def test_a_progress_bar_is_no_part_of_the_page():
     cell = new_code_cell("detector.fit(images)", execution_count=1)
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
-    told = ["dagan:   0%|          | 0/300 [00:00<?, ?step/s]", "MapOverlay(opacity=50)"]
-    cell.outputs = [new_output("display_data", {**view, "text/plain": text}) for text in told]
+    texts = ["dagan:   0%|          | 0/300 [00:00<?, ?step/s]", "MapOverlay(opacity=50)"]
+    cell.outputs = [new_output("display_data", {**view, "text/plain": text}) for text in texts]
     page = staged_notebook(new_notebook(cells=[new_markdown_cell("# Title"), cell]), RECORD)
-    assert [output.data["text/plain"] for output in page.cells[1].outputs] == told[1:]
+    assert [output.data["text/plain"] for output in page.cells[1].outputs] == texts[1:]
 
 
 def test_staging_leaves_the_executed_notebook_alone():
@@ -199,7 +195,7 @@ def test_missing_empty_and_unexecuted_pages_are_found(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "addresses"),
     [
         ('<script async src="//cdn.example/x.js">', ["//cdn.example/x.js"]),
         ('<link href="https://fonts.example/a.css" rel="stylesheet">', ["https://fonts.example/a.css"]),
@@ -210,8 +206,8 @@ def test_missing_empty_and_unexecuted_pages_are_found(tmp_path):
         ('<script src="../_static/vendor/require.js">', []),
     ],
 )
-def test_resources_of_other_hosts_are_told_from_links(text, found):
-    assert foreign_resources(text) == found
+def test_resources_of_other_hosts_are_told_from_links(text, addresses):
+    assert foreign_resources(text) == addresses
 
 
 def test_a_table_of_contents_is_read_whole(tmp_path):
@@ -297,7 +293,7 @@ def test_a_torn_package_in_the_cache_is_fetched_again(package, tmp_path):
 def test_a_package_that_somebody_changed_is_refused(package, tmp_path, monkeypatch):
     changed = Package("small", "1.0.0", "another hash", {"package/x.js": "x.js"})
     monkeypatch.setattr(scripts, "PACKAGES", (changed,))
-    with pytest.raises(ChapterError, match=r"small@1\.0\.0 from npm is not the package we know"):
+    with pytest.raises(ChapterError, match=r"small@1\.0\.0 from npm is not the published package"):
         fetch_scripts(tmp_path / "site", tmp_path / "cache")
 
 
@@ -315,6 +311,7 @@ def test_the_reference_lists_every_public_module_of_both_packages():
     paths = [path.relative_to(root) for package in packages for path in (root / package).rglob("[!_]*.py")]
     rooms = {".".join(name.split(".")[:2]) for name in public_modules()}
     # What readers do not call: the floor that all others stand on, and the command line.
-    floor = {"adlib.errors", "adlib.files", "adlib.environment", "adlib_book.cli", "adlib_book.npm"}
+    floor = {"adlib.errors", "adlib.files", "adlib.environment"}
+    floor |= {"adlib_book.cli", "adlib_book.npm", "adlib_book.catalogue"}
     assert rooms >= {".".join(path.with_suffix("").parts[:2]) for path in paths} - floor
     assert len(public_modules()) == len(set(public_modules()))

@@ -26,7 +26,7 @@ def terms_module():
 
 
 @pytest.mark.parametrize(
-    ("image", "found"),
+    ("image", "sources"),
     [
         ('<img alt="../_images/abc.png" src="a.png">', ["a.png"]),
         ('<img src="a.png">', ["a.png"]),
@@ -34,9 +34,9 @@ def terms_module():
         ('<img src="a.png" alt="A line that rises.">', []),
     ],
 )
-def test_an_image_without_words_is_found(image, found):
+def test_an_image_without_alternative_text_is_found(image, sources):
     page = f'<img src="logo.svg"><article class="bd-article">{image}</article>'
-    assert checks.images_without_words(page) == found
+    assert checks.images_without_alt(page) == sources
 
 
 def test_a_heavy_page_is_refused_but_not_for_its_widgets(tmp_path, monkeypatch):
