@@ -37,7 +37,8 @@ from torch import Tensor, nn
 from adlib import metrics
 from adlib.data import Split, SplitSettings, Truth
 from adlib.detectors import Detector
-from adlib.detectors.base import Config, Examination, detector_class
+from adlib.detectors.base import Config, Examination
+from adlib.detectors.registry import detector_class
 from adlib.environment import HASH_SCHEME, git_commit, hardware, source_hash, versions
 
 RELEASED_THRESHOLD = 0.2  # of min-max scaled scores, fixed in the released GANomaly code

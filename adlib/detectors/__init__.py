@@ -21,13 +21,8 @@ from adlib.detectors import (
     unet,
     vae,
 )
-from adlib.detectors.base import (
-    Detector,
-    Examination,
-    detector_class,
-    detector_names,
-    make_detector,
-)
+from adlib.detectors.base import Detector, Examination
+from adlib.detectors.registry import detector_class, detector_names, make_detector
 
 __all__ = [
     "Detector",

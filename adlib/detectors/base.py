@@ -7,7 +7,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -24,6 +24,7 @@ from adlib.data import (
     to_symmetric,
     to_uint8,
 )
+from adlib.detectors.registry import detector_class, register
 from adlib.devices import pick_device
 from adlib.environment import source_hash
 from adlib.errors import unknown_name
@@ -32,7 +33,6 @@ from adlib.training import History, Schedule
 
 THRESHOLD_QUANTILE = 0.95  # of the validation-normal scores: about 5 % false alarms by construction
 MAP_QUANTILE = 0.999  # of the validation-normal pixels: the top of the shared colour scale
-_REGISTRY: dict[str, type[Detector]] = {}
 
 
 class Examination(NamedTuple):
@@ -136,7 +136,7 @@ class Detector(ABC):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "name" in cls.__dict__:
-            _REGISTRY[cls.name] = cls
+            register(cls)
 
     # ------------------------------------------------------------------ what a subclass writes
     @abstractmethod
@@ -456,51 +456,3 @@ def _validation_only(validation: ValidationImages) -> ValidationImages:
 def _map_scale(maps: Tensor) -> float:
     pixels = maps.flatten().double()
     return float(pixels.kthvalue(max(1, round(MAP_QUANTILE * pixels.numel()))).values)
-
-
-def detector_class(name: str) -> type[Detector]:
-    """The class behind a detector's name.
-
-    Raises:
-        ValueError: unknown name; the nearest is suggested.
-    """
-    if name not in _REGISTRY:
-        raise unknown_name("detector", name, _REGISTRY)
-    return _REGISTRY[name]
-
-
-def detector_names() -> list[str]:
-    """Every detector there is, by the name that `make_detector` takes."""
-    return sorted(_REGISTRY)
-
-
-def make_detector(
-    name: str,
-    image_shape: tuple[int, int, int],
-    profile: str = "book",
-    seed: int = 0,
-    device: str | torch.device = "auto",
-    **changes: object,
-) -> Detector:
-    """A detector by name, with the settings of a profile.
-
-    Args:
-        name: e.g. "ganomaly"; `detector_names()` lists them.
-        image_shape: (C, H, W), usually `split.image_shape`.
-        profile: "smoke" (seconds), "book" (minutes on two cores) or "paper" (the published settings).
-        seed: of initialisation and training.
-        device: "auto", "cpu", "cuda", ...
-        changes: settings to replace, by the field names of the detector's `Config`.
-
-    Raises:
-        ValueError: unknown detector, profile or setting; the nearest is suggested.
-    """
-    kind = detector_class(name)
-    if profile not in ("smoke", "book", "paper"):
-        raise unknown_name("profile", profile, ("smoke", "book", "paper"))
-    config = getattr(kind.Config, profile)()
-    known = [f.name for f in fields(config)]
-    for change in changes:
-        if change not in known:
-            raise unknown_name(f"setting of {name}", change, known)
-    return kind(image_shape, replace(config, **changes), seed=seed, device=device)
