@@ -1,4 +1,4 @@
-"""What a notebook calls: `report` for its numbers, `your_turn` and `filled` for its exercises."""
+"""What a notebook calls: `report` its numbers, `say` a sentence made of them; `your_turn` and `filled` in exercises."""
 
 from __future__ import annotations
 
@@ -47,6 +47,20 @@ def report(name: str, value: SupportsFloat, *, tolerance: float | None = None) -
     display(
         {f"{_GLUE_PREFIX}text/plain": repr(number)}, raw=True, metadata={"scrapbook": glue, "adlib": detail}
     )
+
+
+def say(text: str) -> None:
+    """Show a sentence that a cell has made from its own numbers, so that no other run can refute it.
+
+    Args:
+        text: Markdown; shown as such in a notebook, and printed as it is elsewhere.
+    """
+    if not environment.in_notebook():
+        print(text)
+        return
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
 
 
 class NotYet(Exception):

@@ -1,4 +1,4 @@
-"""A starter cell fails for the right reason, and for no other."""
+"""A starter cell fails for the right reason, and for no other; a sentence is Markdown where Markdown is shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from adlib_book.reading import filled, your_turn
+from adlib_book.reading import filled, say, your_turn
 
 
 def test_dots_are_answered_with_advice(capsys):
@@ -42,3 +42,17 @@ def test_an_answer_is_welcome(capsys):
     with your_turn("five"):
         filled(1.0)
     assert "filled in" in capsys.readouterr().out
+
+
+def test_a_sentence_is_printed_outside_a_notebook(capsys):
+    say("**PCA** is ahead.")
+    assert capsys.readouterr().out == "**PCA** is ahead.\n"
+
+
+def test_a_sentence_is_markdown_in_a_notebook(monkeypatch, capsys):
+    displayed = []
+    monkeypatch.setattr("adlib.environment.in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", displayed.append)
+    say("**PCA** is ahead.")
+    assert [each._repr_markdown_() for each in displayed] == ["**PCA** is ahead."]
+    assert not capsys.readouterr().out
