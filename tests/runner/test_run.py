@@ -102,6 +102,57 @@ def test_a_whole_number_will_do_for_a_real_one():
     assert checked_parameters({"profile": "book", "rate": 0.5}, "book", {"rate": 1})["rate"] == 1
 
 
+OWN_FOLDER = """\
+from pathlib import Path
+from adlib_book.reading import report
+report("files", len([path for path in Path(folder).rglob("*") if path.is_file()]))
+"""
+
+
+@pytest.fixture
+def own_folder(workspace, tmp_path, monkeypatch):
+    """A chapter that counts the files of a reader's folder, and that folder, in the working directory and home."""
+    parameters = new_code_cell('profile = "book"\nfolder = ""', metadata={"tags": ["parameters"]})
+    write_notebook(workspace.chapter("01"), [CELLS[0], parameters, new_code_cell(OWN_FOLDER)])
+    folder = tmp_path / "home" / "parts"
+    (folder / "good").mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"an image")
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("HOME", str(folder.parent))
+    return folder
+
+
+def test_a_chapter_on_a_reader_s_folder_is_executed_anew_when_the_folder_has_changed(workspace, own_folder):
+    first = run_chapter("01", "smoke", {"folder": "parts"}, workspace=workspace)
+    assert first["metrics"]["files"]["value"] == 1
+    (own_folder / "good" / "b.png").write_bytes(b"another image")
+    second = run_chapter("01", "smoke", {"folder": "parts"}, workspace=workspace)
+    assert second["metrics"]["files"]["value"] == 2
+    assert run_chapter("01", "smoke", {"folder": "~/parts"}, workspace=workspace) == second, "the same folder"
+
+
+@pytest.mark.parametrize("given", ["parts", "./parts", "../home/parts", "~/parts", "parts/"])
+def test_a_path_means_what_it_means_in_the_shell(own_folder, given):
+    values = checked_parameters({"profile": "book", "folder": ""}, "book", {"folder": given})
+    assert values["folder"] == str(own_folder)
+
+
+def test_no_folder_stays_no_folder(own_folder):
+    assert checked_parameters({"profile": "book", "folder": ""}, "book", {})["folder"] == ""
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_executed(workspace, own_folder):
+    message = rf"'folder' is 'part', but there is no {own_folder.parent}/part\. .*relative to"
+    with pytest.raises(ValueError, match=message):
+        run_chapter("01", "smoke", {"folder": "part"}, workspace=workspace)
+    assert not workspace.build.exists()
+
+
+def test_only_the_parameter_for_a_path_is_taken_for_one(own_folder):
+    values = checked_parameters({"profile": "book", "dataset": ""}, "book", {"dataset": "parts"})
+    assert values["dataset"] == "parts"
+
+
 def test_an_unknown_chapter_is_refused_with_the_nearest_name(workspace):
     with pytest.raises(ValueError, match=r"unknown chapter '01_tinny'. Did you mean '01_tiny'"):
         run_chapter("01_tinny", workspace=workspace)
