@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adlib.devices import at_least_float32
+
 
 def contextual_loss(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Mean absolute error between image and reconstruction: L_con of GANomaly, L_recon elsewhere.
@@ -27,7 +29,7 @@ def contextual_loss(images: Tensor, reconstructions: Tensor) -> Tensor:
 
     Source: Akcay et al. 2018, Eq. 2.
     """
-    return F.l1_loss(reconstructions.float(), images.float())
+    return F.l1_loss(at_least_float32(reconstructions), at_least_float32(images))
 
 
 def feature_matching_loss(real_features: Tensor, fake_features: Tensor) -> Tensor:
@@ -45,7 +47,7 @@ def feature_matching_loss(real_features: Tensor, fake_features: Tensor) -> Tenso
 
     Source: Akcay et al. 2018, Eq. 1, as in the released code.
     """
-    return F.mse_loss(fake_features.float(), real_features.float())
+    return F.mse_loss(at_least_float32(fake_features), at_least_float32(real_features))
 
 
 def latent_loss(latent: Tensor, latent_again: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ def latent_loss(latent: Tensor, latent_again: Tensor) -> Tensor:
 
     Source: Akcay et al. 2018, Eq. 3.
     """
-    return F.mse_loss(latent_again.float(), latent.float())
+    return F.mse_loss(at_least_float32(latent_again), at_least_float32(latent))
 
 
 def real_fake_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -79,8 +81,8 @@ def real_fake_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
     Source: the released GANomaly code.
     """
-    real = F.softplus(-real_logits.float()).mean()
-    fake = F.softplus(fake_logits.float()).mean()
+    real = F.softplus(-at_least_float32(real_logits)).mean()
+    fake = F.softplus(at_least_float32(fake_logits)).mean()
     return (real + fake) / 2
 
 
@@ -130,7 +132,7 @@ def dual_adversarial_loss(
 
 
 def _l2(first: Tensor, second: Tensor, squared: bool) -> Tensor:
-    squares = (first.float() - second.float()).square().flatten(1).mean(1)
+    squares = (at_least_float32(first) - at_least_float32(second)).square().flatten(1).mean(1)
     # The root's slope is infinite at 0: equal images get no gradient instead of NaN.
     return squares.mean() if squared else squares.clamp_min(1e-12).sqrt().mean()
 
@@ -146,7 +148,7 @@ def non_saturating_loss(fake_logits: Tensor) -> Tensor:
 
     Source: Goodfellow et al. 2014.
     """
-    return F.softplus(-fake_logits.float()).mean()
+    return F.softplus(-at_least_float32(fake_logits)).mean()
 
 
 def critic_loss(real_values: Tensor, fake_values: Tensor) -> Tensor:
@@ -160,7 +162,7 @@ def critic_loss(real_values: Tensor, fake_values: Tensor) -> Tensor:
 
     Source: Arjovsky et al. 2017. The generator minimises -mean C(G(z)).
     """
-    return fake_values.float().mean() - real_values.float().mean()
+    return at_least_float32(fake_values).mean() - at_least_float32(real_values).mean()
 
 
 def gradient_penalty(gradients: Tensor) -> Tensor:
@@ -175,7 +177,7 @@ def gradient_penalty(gradients: Tensor) -> Tensor:
 
     Source: Gulrajani et al. 2017, Eq. 3.
     """
-    return (gradients.float().flatten(1).norm(dim=1) - 1).square().mean()
+    return (at_least_float32(gradients).flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def equilibrium(k: Tensor, real_error: Tensor, fake_error: Tensor, gamma: float, rate: float) -> Tensor:
@@ -241,9 +243,9 @@ def ssim_map(images: Tensor, others: Tensor, window: int) -> Tensor:
     """
     # Variances are small differences of large numbers: half precision would leave nothing of them.
     with torch.autocast("cpu" if images.is_meta else images.device.type, enabled=False):
-        p, q = images.float() / 2 + 0.5, others.float() / 2 + 0.5
-        rows = _gaussian_rows(p.shape[2], window, p.device)
-        columns = _gaussian_rows(p.shape[3], window, p.device)
+        p, q = at_least_float32(images) / 2 + 0.5, at_least_float32(others) / 2 + 0.5
+        rows = _gaussian_rows(p.shape[2], window, p.dtype, p.device)
+        columns = _gaussian_rows(p.shape[3], window, p.dtype, p.device)
         moments = rows @ torch.stack([p, q, p * p, q * q, p * q]) @ columns.T
         mean_p, mean_q, square_p, square_q, product = moments
         spread = square_p - mean_p**2 + square_q - mean_q**2
@@ -254,7 +256,7 @@ def ssim_map(images: Tensor, others: Tensor, window: int) -> Tensor:
 
 
 @functools.cache
-def _gaussian_rows(side: int, window: int, device: torch.device) -> Tensor:
+def _gaussian_rows(side: int, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The filter as a matrix (side, side): row i weighs the pixels around pixel i, mirrored at both ends.
 
     A product of small matrices is several times faster on a processor than a convolution with one channel.
@@ -265,12 +267,12 @@ def _gaussian_rows(side: int, window: int, device: torch.device) -> Tensor:
         )
     offsets = torch.arange(window) - window // 2
     weights = torch.exp(-(offsets.double() ** 2) / (2 * SSIM_SIGMA**2))
-    places = torch.arange(side)[:, None] + offsets
-    places = torch.where(places < 0, -1 - places, places)
-    places = torch.where(places >= side, 2 * side - 1 - places, places)
+    pixels = torch.arange(side)[:, None] + offsets
+    pixels = torch.where(pixels < 0, -1 - pixels, pixels)
+    pixels = torch.where(pixels >= side, 2 * side - 1 - pixels, pixels)
     matrix = torch.zeros((side, side), dtype=torch.double)
-    matrix.scatter_add_(1, places, (weights / weights.sum()).expand(side, window).contiguous())
-    return matrix.float().to(device)
+    matrix.scatter_add_(1, pixels, (weights / weights.sum()).expand(side, window).contiguous())
+    return matrix.to(dtype).to(device)
 
 
 def dssim_map(images: Tensor, others: Tensor, window: int) -> Tensor:
@@ -315,7 +317,7 @@ def style_distance(images: Tensor, others: Tensor, window: int) -> Tensor:
 
     Source: Chung et al. 2020, section III.
     """
-    squares = F.mse_loss(others.float() / 2, images.float() / 2)
+    squares = F.mse_loss(at_least_float32(others) / 2, at_least_float32(images) / 2)
     return dssim_loss(images, others, window) + squares
 
 
@@ -332,7 +334,7 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
     Source: Kingma and Welling 2014, appendix B.
     """
-    mean, log_variance = mean.float(), log_variance.float()
+    mean, log_variance = at_least_float32(mean), at_least_float32(log_variance)
     return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(1).mean()
 
 
@@ -348,7 +350,8 @@ def soft_boundary_loss(distances: Tensor, radius: Tensor, nu: float) -> Tensor:
 
     Source: Ruff et al. 2018, Eq. 3, without its weight decay.
     """
-    return radius**2 + F.relu(distances.float() - radius**2).mean() / nu
+    boundary = at_least_float32(radius) ** 2
+    return boundary + F.relu(at_least_float32(distances) - boundary).mean() / nu
 
 
 # ---------------------------------------------------------------------- chapter 3: the dual discriminator
@@ -366,7 +369,7 @@ def reconstruction_errors(images: Tensor, reconstructions: Tensor) -> Tensor:
     Source: Kim et al. 2020, section 3. The paper writes a norm and does not say whether it is a sum or a mean;
     `abc_loss` says why it cannot be the sum.
     """
-    return (images.float() - reconstructions.float()).abs().flatten(1).mean(1)
+    return (at_least_float32(images) - at_least_float32(reconstructions)).abs().flatten(1).mean(1)
 
 
 def patch_loss(
@@ -390,15 +393,14 @@ def patch_loss(
     Source: Kim et al. 2020, section 3.
     """
     height, width = images.shape[-2:]
-    windows = (
-        ((height - side) // stride + 1) * ((width - side) // stride + 1) if min(height, width) >= side else 0
-    )
+    down, across = (max(0, (length - side) // stride + 1) for length in (height, width))
+    windows = down * across
     if windows < worst:
         raise ValueError(
-            f"images of {height} x {width} pixels hold {windows} windows of {side} pixels, {worst} are wanted; "
+            f"images of {height} x {width} pixels hold {windows} windows of {side} pixels; expected at least {worst}: "
             "use larger images, 32 pixels or more with the paper's windows."
         )
-    errors = (images.float() - reconstructions.float()).abs().mean(1, keepdim=True)
+    errors = (at_least_float32(images) - at_least_float32(reconstructions)).abs().mean(1, keepdim=True)
     patches = F.avg_pool2d(errors, side, stride).flatten(1)
     return patches.topk(worst, dim=1).values.mean()
 
@@ -414,7 +416,7 @@ def latent_l1_loss(latent: Tensor, latent_again: Tensor) -> Tensor:
 
     Source: Kim et al. 2020, section 3.
     """
-    return F.l1_loss(latent_again.float(), latent.float())
+    return F.l1_loss(at_least_float32(latent_again), at_least_float32(latent))
 
 
 def abc_loss(errors: Tensor) -> Tensor:
@@ -434,8 +436,8 @@ def abc_loss(errors: Tensor) -> Tensor:
 
     Source: Yamanaka et al. 2019, as used by Kim et al. 2020, section 3.
     """
-    kept = errors.float().clamp_min(1e-6)
-    return -torch.log(-torch.expm1(-kept)).mean()
+    bounded = at_least_float32(errors).clamp_min(1e-6)
+    return -torch.log(-torch.expm1(-bounded)).mean()
 
 
 def lsgan_discriminator_loss(real_maps: Tensor, redrawn_maps: Tensor) -> Tensor:
@@ -452,7 +454,7 @@ def lsgan_discriminator_loss(real_maps: Tensor, redrawn_maps: Tensor) -> Tensor:
 
     Source: Mao et al. 2017 (LSGAN) with a = 0, b = 1, as in Kim et al. 2020, section 3.
     """
-    return (real_maps.float() - 1).square().mean() + redrawn_maps.float().square().mean()
+    return (at_least_float32(real_maps) - 1).square().mean() + at_least_float32(redrawn_maps).square().mean()
 
 
 def normal_adversarial_loss(redrawn_maps: Tensor) -> Tensor:
@@ -466,7 +468,7 @@ def normal_adversarial_loss(redrawn_maps: Tensor) -> Tensor:
 
     Source: Kim et al. 2020, section 3.
     """
-    return (redrawn_maps.float() - 1).square().mean()
+    return (at_least_float32(redrawn_maps) - 1).square().mean()
 
 
 def anomaly_adversarial_loss(redrawn_maps: Tensor) -> Tensor:
@@ -482,4 +484,4 @@ def anomaly_adversarial_loss(redrawn_maps: Tensor) -> Tensor:
 
     Source: Kim et al. 2020, section 3.
     """
-    return redrawn_maps.float().square().mean()
+    return at_least_float32(redrawn_maps).square().mean()

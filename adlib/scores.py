@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from adlib.devices import at_least_float32
+
 
 def latent_distance(latent: Tensor, latent_again: Tensor) -> Tensor:
     """D0, GANomaly's own score: sum |G_E(x) - E(G(x))|.
@@ -20,7 +22,7 @@ def latent_distance(latent: Tensor, latent_again: Tensor) -> Tensor:
 
     Source: Akcay et al. 2018, Eq. 5; called D0 here, beside Tang's three.
     """
-    return (latent.float() - latent_again.float()).abs().flatten(1).sum(1)
+    return _difference(latent, latent_again).abs().flatten(1).sum(1)
 
 
 def feature_distance_l1(features: Tensor, features_again: Tensor) -> Tensor:
@@ -35,7 +37,7 @@ def feature_distance_l1(features: Tensor, features_again: Tensor) -> Tensor:
 
     Source: Tang et al., residual distance D1.
     """
-    return (features.float() - features_again.float()).abs().flatten(1).sum(1)
+    return _difference(features, features_again).abs().flatten(1).sum(1)
 
 
 def feature_distance_l2(features: Tensor, features_again: Tensor) -> Tensor:
@@ -50,7 +52,7 @@ def feature_distance_l2(features: Tensor, features_again: Tensor) -> Tensor:
 
     Source: Tang et al., residual distance D2.
     """
-    return (features.float() - features_again.float()).flatten(1).norm(dim=1)
+    return _difference(features, features_again).flatten(1).norm(dim=1)
 
 
 def pixel_distance(images: Tensor, reconstructions: Tensor) -> Tensor:
@@ -65,7 +67,7 @@ def pixel_distance(images: Tensor, reconstructions: Tensor) -> Tensor:
 
     Source: Tang et al., residual distance D3.
     """
-    return (images.float() - reconstructions.float()).abs().flatten(1).sum(1)
+    return _difference(images, reconstructions).abs().flatten(1).sum(1)
 
 
 def residual_map(images: Tensor, reconstructions: Tensor) -> Tensor:
@@ -80,7 +82,7 @@ def residual_map(images: Tensor, reconstructions: Tensor) -> Tensor:
 
     Source: the residual heat map of Tang et al. 2020 (DAGAN), without its colours.
     """
-    return (images.float() - reconstructions.float()).abs().mean(1)
+    return _difference(images, reconstructions).abs().mean(1)
 
 
 def worst_patch(maps: Tensor, side: int = 8) -> Tensor:
@@ -98,7 +100,7 @@ def worst_patch(maps: Tensor, side: int = 8) -> Tensor:
 
     Source: none; the usual image score of localisation methods, taken over patches instead of pixels.
     """
-    patches = nn.functional.avg_pool2d(maps[:, None].float(), side, side // 2, ceil_mode=True)
+    patches = nn.functional.avg_pool2d(at_least_float32(maps)[:, None], side, side // 2, ceil_mode=True)
     return patches.flatten(1).amax(1)
 
 
@@ -115,7 +117,7 @@ def residual_l2(images: Tensor, reconstructions: Tensor) -> Tensor:
 
     Source: Tang et al. 2020 (DAGAN), section 3.3.
     """
-    return (images.float() - reconstructions.float()).flatten(1).norm(dim=1)
+    return _difference(images, reconstructions).flatten(1).norm(dim=1)
 
 
 def rescaled(scores: Tensor, normal_scores: Tensor) -> Tensor:
@@ -199,9 +201,15 @@ def anogan_score(
 
     Source: Schlegl et al. 2017, Eq. 4.
     """
-    pixels = (images.float() - generated.float()).abs().flatten(1).mean(1)
-    return (1 - share) * pixels + share * (features.float() - features_again.float()).abs().flatten(1).mean(1)
+    pixels = _difference(images, generated).abs().flatten(1).mean(1)
+    matching = _difference(features, features_again).abs().flatten(1).mean(1)
+    return (1 - share) * pixels + share * matching
+
+
+def _difference(first: Tensor, second: Tensor) -> Tensor:
+    """first - second, not taken in half precision: where both are nearly equal nothing would be left of it."""
+    return at_least_float32(first) - at_least_float32(second)
 
 
 def _mean_squares(values: Tensor, again: Tensor) -> Tensor:
-    return (values.float() - again.float()).square().flatten(1).mean(1)
+    return _difference(values, again).square().flatten(1).mean(1)

@@ -1,8 +1,8 @@
-"""Auxiliary outliers for outlier exposure: what becomes of a normal image that shall count as abnormal.
+"""Auxiliary outliers for outlier exposure: normal images transformed so that they may stand for abnormal ones.
 
 Each takes images (B, C, H, W) in [-1, 1], a random generator on the processor and the trained auto-encoder, which two
-of them use, and returns new images of the same shape and range ("reconstruction" may overshoot it a little).
-"rotation" is the paper's choice.
+of them use, and returns new images of the same shape, range and precision ("reconstruction" may overshoot the range a
+little). "rotation" is the paper's choice.
 
 Source: Chung et al. 2020, Table 3: nine transformations, and "none" for a student without outliers, with their
 results; angles, widths and strengths are not published and are ours.
@@ -15,6 +15,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from adlib.devices import at_least_float32
 
 Reconstruct = Callable[[Tensor], Tensor]
 Transform = Callable[[Tensor, torch.Generator, Reconstruct], Tensor]
@@ -59,9 +61,9 @@ def shearing(images: Tensor, generator: torch.Generator, reconstruct: Reconstruc
 
     Either direction at random; what comes in from outside repeats the border.
     """
-    shear = 0.5 + 0.5 * torch.rand(len(images), generator=generator)
+    shear = 0.5 + 0.5 * torch.rand(len(images), generator=generator, dtype=images.dtype)
     sign = 2.0 * torch.randint(0, 2, (len(images),), generator=generator) - 1
-    matrix = torch.eye(2, 3).repeat(len(images), 1, 1)
+    matrix = torch.eye(2, 3, dtype=images.dtype).repeat(len(images), 1, 1)
     matrix[:, 0, 1] = sign * shear
     grid = F.affine_grid(matrix.to(images.device), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
@@ -71,8 +73,8 @@ def gaussian_noise(
     images: Tensor, generator: torch.Generator, reconstruct: Reconstruct | None = None
 ) -> Tensor:
     """Noise of standard deviation 0.1 to 0.2 (of a range of one) on every pixel: (B, C, H, W) -> same shape."""
-    deviation = 0.1 + 0.1 * torch.rand((len(images), 1, 1, 1), generator=generator)
-    noise = deviation * torch.randn(images.shape, generator=generator)
+    deviation = 0.1 + 0.1 * torch.rand((len(images), 1, 1, 1), generator=generator, dtype=images.dtype)
+    noise = deviation * torch.randn(images.shape, generator=generator, dtype=images.dtype)
     return (images + 2 * noise.to(images.device)).clamp(-1, 1)
 
 
@@ -80,7 +82,7 @@ def gaussian_blurring(
     images: Tensor, generator: torch.Generator, reconstruct: Reconstruct | None = None
 ) -> Tensor:
     """Blurred with a Gaussian of 1.5 pixels: (B, C, H, W) -> same shape."""
-    offsets = torch.arange(-5, 6, dtype=torch.float32)
+    offsets = torch.arange(-5, 6, dtype=images.dtype)
     weights = torch.exp(-(offsets**2) / (2 * 1.5**2))
     weights = (weights / weights.sum()).to(images.device)
     padded = F.pad(images, (5, 5, 5, 5), mode="replicate")
@@ -92,9 +94,9 @@ def svd_blurring(
     images: Tensor, generator: torch.Generator, reconstruct: Reconstruct | None = None
 ) -> Tensor:
     """Each channel without its smallest singular values; an eighth of them is kept: (B, C, H, W) -> same shape."""
-    left, values, right = torch.linalg.svd(images.float(), full_matrices=False)
-    kept = max(1, values.shape[-1] // 8)
-    blurred = (left[..., :kept] * values[..., None, :kept]) @ right[..., :kept, :]
+    left, values, right = torch.linalg.svd(images, full_matrices=False)
+    rank = max(1, values.shape[-1] // 8)
+    blurred = (left[..., :rank] * values[..., None, :rank]) @ right[..., :rank, :]
     return blurred.clamp(-1, 1)
 
 
@@ -111,7 +113,7 @@ def adversarial_noise(images: Tensor, generator: torch.Generator, reconstruct: R
     """
     with torch.enable_grad():
         probe = images.detach().clone().requires_grad_()
-        error = (probe - reconstruct(probe).float()).square().sum()
+        error = (probe - at_least_float32(reconstruct(probe))).square().sum()
         (slope,) = torch.autograd.grad(error, probe)
     return (images + 0.2 * slope.sign()).clamp(-1, 1)
 
@@ -126,7 +128,7 @@ def reconstruction(images: Tensor, generator: torch.Generator, reconstruct: Reco
     Source: Chung et al. 2020.
     """
     with torch.no_grad():
-        return reconstruct(images).float()
+        return at_least_float32(reconstruct(images))
 
 
 TRANSFORMS: dict[str, Transform] = {

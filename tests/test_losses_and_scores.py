@@ -30,9 +30,9 @@ def test_losses_equal_the_sums_written_out(pair):
     count = x[0].numel()
     l1 = sum(_written_out(lambda d: sum(map(abs, d)) / count, x, y)) / len(x)
     l2 = sum(_written_out(lambda d: sum(v * v for v in d) / count, x, y)) / len(x)
-    assert_close(float(losses.contextual_loss(x, y)), l1, rtol=1e-6, atol=0)
-    assert_close(float(losses.feature_matching_loss(x, y)), l2, rtol=1e-6, atol=0)
-    assert_close(float(losses.latent_loss(x, y)), l2, rtol=1e-6, atol=0)
+    assert_close(float(losses.contextual_loss(x, y)), l1, rtol=1e-12, atol=0)
+    assert_close(float(losses.feature_matching_loss(x, y)), l2, rtol=1e-12, atol=0)
+    assert_close(float(losses.latent_loss(x, y)), l2, rtol=1e-12, atol=0)
 
 
 def test_real_fake_loss_is_binary_cross_entropy_of_the_sigmoid():
@@ -45,12 +45,12 @@ def test_real_fake_loss_is_binary_cross_entropy_of_the_sigmoid():
 
 def test_scores_equal_the_sums_written_out(pair):
     x, y = pair
-    l1 = torch.tensor(_written_out(lambda d: sum(map(abs, d)), x, y))
-    l2 = torch.tensor(_written_out(lambda d: math.sqrt(sum(v * v for v in d)), x, y))
-    assert_close(scores.feature_distance_l1(x, y), l1.float())
-    assert_close(scores.feature_distance_l2(x, y), l2.float())
-    assert_close(scores.pixel_distance(x, y), l1.float())
-    assert_close(scores.latent_distance(x.flatten(1), y.flatten(1)), l1.float())
+    l1 = torch.tensor(_written_out(lambda d: sum(map(abs, d)), x, y), dtype=DOUBLE)
+    l2 = torch.tensor(_written_out(lambda d: math.sqrt(sum(v * v for v in d)), x, y), dtype=DOUBLE)
+    assert_close(scores.feature_distance_l1(x, y), l1)
+    assert_close(scores.feature_distance_l2(x, y), l2)
+    assert_close(scores.pixel_distance(x, y), l1)
+    assert_close(scores.latent_distance(x.flatten(1), y.flatten(1)), l1)
 
 
 def test_everything_is_zero_for_a_perfect_reconstruction(pair):
@@ -77,9 +77,9 @@ def test_both_readings_of_the_norm_equal_the_sums_written_out(pair):
     x, y = pair
     squares = _written_out(lambda d: sum(v * v for v in d) / len(d), x, y)
     for function in (losses.l2_reconstruction_loss, losses.dual_adversarial_loss):
-        assert_close(float(function(x, y)), sum(squares) / 4, rtol=1e-6, atol=0)
+        assert_close(float(function(x, y)), sum(squares) / 4, rtol=1e-12, atol=0)
         roots = sum(map(math.sqrt, squares)) / 4
-        assert_close(float(function(x, y, squared=False)), roots, rtol=1e-6, atol=0)
+        assert_close(float(function(x, y, squared=False)), roots, rtol=1e-12, atol=0)
 
 
 def test_the_norm_has_a_finite_gradient_where_it_is_zero(pair):
@@ -106,7 +106,7 @@ def test_gradient_penalty_equals_the_norms_written_out(pair):
     slopes, _ = pair
     norms = [math.sqrt(sum(float(v) ** 2 for v in g.flatten())) for g in slopes]
     slow = sum((n - 1) ** 2 for n in norms) / 4
-    assert_close(float(losses.gradient_penalty(slopes)), slow, rtol=1e-5, atol=0)
+    assert_close(float(losses.gradient_penalty(slopes)), slow, rtol=1e-12, atol=0)
     unit = slopes / torch.tensor(norms, dtype=DOUBLE).view(4, 1, 1, 1)
     assert float(losses.gradient_penalty(unit)) < 1e-10
     assert float(losses.gradient_penalty(torch.zeros_like(slopes))) == 1
@@ -117,8 +117,8 @@ def test_gradient_penalty_equals_the_norms_written_out(pair):
     [(0.5, 0.4, 0.1, 0.51), (0.5, 0.4, 0.3, 0.49), (0.0, 0.2, 0.4, 0.0), (1.0, 1.0, 0.0, 1.0)],
 )
 def test_equilibrium_moves_towards_the_neglected_side_and_stays_in_range(k, real, fake, expected):
-    found = losses.equilibrium(*map(torch.tensor, (k, real, fake)), gamma=0.5, rate=0.1)
-    assert_close(float(found), expected, rtol=1e-6, atol=1e-7)
+    after = losses.equilibrium(*map(torch.tensor, (k, real, fake)), gamma=0.5, rate=0.1)
+    assert_close(float(after), expected, rtol=1e-6, atol=1e-7)
 
 
 def test_convergence_measure_is_the_real_error_in_balance():
@@ -133,16 +133,16 @@ def test_scores_of_the_family_equal_the_sums_written_out(pair):
 
     def mean(power, a, b):
         values = _written_out(lambda d: sum(abs(v) ** power for v in d) / len(d), a, b)
-        return torch.tensor(values).float()
+        return torch.tensor(values, dtype=DOUBLE)
 
-    norm = torch.tensor(_written_out(lambda d: math.sqrt(sum(v * v for v in d)), x, y)).float()
+    norm = torch.tensor(_written_out(lambda d: math.sqrt(sum(v * v for v in d)), x, y), dtype=DOUBLE)
     assert_close(scores.residual_l2(x, y), norm)
     arguments = (x, y, features, features_again)
-    pixels, found = mean(2, x, y), mean(2, features, features_again)
-    assert_close(scores.skip_ganomaly_score(*arguments, share=0.9), 0.9 * pixels + 0.1 * found)
-    assert_close(scores.f_anogan_score(*arguments, kappa=2.0), pixels + 2 * found)
-    pixels, found = mean(1, x, y), mean(1, features, features_again)
-    assert_close(scores.anogan_score(*arguments, share=0.1), 0.9 * pixels + 0.1 * found)
+    pixels, matching = mean(2, x, y), mean(2, features, features_again)
+    assert_close(scores.skip_ganomaly_score(*arguments, share=0.9), 0.9 * pixels + 0.1 * matching)
+    assert_close(scores.f_anogan_score(*arguments, kappa=2.0), pixels + 2 * matching)
+    pixels, matching = mean(1, x, y), mean(1, features, features_again)
+    assert_close(scores.anogan_score(*arguments, share=0.1), 0.9 * pixels + 0.1 * matching)
 
 
 def test_rescaled_scores_take_their_range_from_normals_and_may_leave_it():
@@ -157,9 +157,9 @@ def test_rescaled_scores_take_their_range_from_normals_and_may_leave_it():
 def test_worst_patch_is_the_largest_window_mean_written_out():
     maps = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     starts = range(0, 32 - 8 + 1, 4)
-    for found, each in zip(scores.worst_patch(maps), maps):
+    for score, each in zip(scores.worst_patch(maps), maps):
         expected = max(float(each[y : y + 8, x : x + 8].mean()) for y in starts for x in starts)
-        assert float(found) == pytest.approx(expected, rel=1e-6)
+        assert float(score) == pytest.approx(expected, rel=1e-12)
 
 
 def test_worst_patch_sees_every_pixel():

@@ -49,12 +49,12 @@ def test_a_flip_undoes_itself(name, images):
 
 def test_a_rotation_is_one_of_three_turns_and_can_be_turned_back(images):
     turned = transforms.rotation(images.repeat(10, 1, 1, 1), generator())
-    found = set()
+    quarters = set()
     for original, each in zip(images.repeat(10, 1, 1, 1), turned):
         back = [k for k in (1, 2, 3) if torch.equal(torch.rot90(each, -k, (1, 2)), original)]
         assert len(back) == 1
-        found.add(back[0])
-    assert found == {1, 2, 3}
+        quarters.add(back[0])
+    assert quarters == {1, 2, 3}
 
 
 def test_a_rotation_of_what_looks_the_same_after_a_turn_is_the_identity():

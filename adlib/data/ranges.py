@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from adlib.devices import at_least_float32
+
 
 def _require_uint8(images: Tensor, function: str) -> None:
     if images.dtype != torch.uint8:
@@ -72,4 +74,4 @@ def to_uint8(images: Tensor) -> Tensor:
             f"to_uint8 got {int(torch.isnan(images).sum())} NaN values of {images.numel()}; expected floats"
             " in [-1, 1].\nA reconstruction with NaN comes from a diverged training: look at the loss curves."
         )
-    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return (at_least_float32(images) + 1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

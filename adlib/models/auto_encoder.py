@@ -67,7 +67,7 @@ class SmallAutoEncoder(AutoEncoder):
         inside = (channels, *widths)
         down = [_down(a, b, 4) for a, b in zip(inside, widths)]
         up = [_up(b, a) for a, b in itertools.pairwise(widths)][::-1]
-        end = nn.Tanh() if bounded else nn.Identity()
+        end: nn.Module = nn.Tanh() if bounded else nn.Identity()
         self.encoder = nn.Sequential(*down, nn.Conv2d(widths[-1], moments * code, size // 8))
         self.decoder = nn.Sequential(
             nn.ConvTranspose2d(code, widths[-1], size // 8),
@@ -141,10 +141,12 @@ def initialise_he(module: nn.Module) -> None:
     """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         inputs = module.in_channels * module.kernel_size[0] ** 2
-        if isinstance(module, nn.ConvTranspose2d):  # a pixel hears every second tap, or one from a lone code
+        if isinstance(module, nn.ConvTranspose2d):
+            # With stride 2 each output receives every second weight, down and across; from a code of one pixel, one.
             inputs //= 4 if module.stride[0] == 2 else module.kernel_size[0] ** 2
         nn.init.normal_(module.weight, 0.0, (2 / (1.04 * inputs)) ** 0.5)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def auto_encoder(size: int, channels: int, code: int, moments: int = 1) -> AutoEncoder:

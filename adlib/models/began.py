@@ -1,7 +1,7 @@
 """BEGAN's networks: 3 x 3 convolutions with ELU, no normalisation.
 
 Source: Berthelot, Schumm, Metz 2017; layer list as in a public re-implementation (carpedm20/BEGAN-pytorch),
-but with a linear last layer: its ELU cannot draw a pixel of -1.
+but with a linear last layer: an ELU there cannot reach -1, a black pixel.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class AutoEncoder(nn.Module):
 
 class Balance(nn.Module):
     """k_t, a buffer among the networks, so that it is saved and resumed with them. k: scalar in [0, 1]."""
+
+    k: Tensor
 
     def __init__(self) -> None:
         super().__init__()

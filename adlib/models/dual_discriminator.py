@@ -6,6 +6,7 @@ here is the only one of 4x4 convolutions without bias that gives every printed c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ class PerImageNorm(nn.GroupNorm):
     """Every channel of every image is normalised by its own mean and variance over the pixels.
 
     This is what BatchNorm computes in training when a batch holds one image, which is how the paper trains. Written
-    this way it gives an image the same answer in any company, in training and at test.
+    this way the result for an image does not depend on the rest of its batch, in training and at test alike.
 
     forward: (B, channels, H, W) -> same shape. Two parameters per channel, as in BatchNorm. Source: equal to
     BatchNorm at the batch size of 1 that the paper prints; elsewhere known as instance normalisation.
@@ -29,7 +30,7 @@ class PerImageNorm(nn.GroupNorm):
         super().__init__(channels, channels)
 
 
-NORMALISATIONS = {"image": PerImageNorm, "batch": nn.BatchNorm2d}
+NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {"image": PerImageNorm, "batch": nn.BatchNorm2d}
 
 
 class Reconstruction(NamedTuple):
@@ -109,9 +110,9 @@ class DualGenerator(nn.Module):
 class DualDiscriminator(nn.Module):
     """Five convolutions, 76,384 parameters for RGB, ending in 32 maps rather than in one number.
 
-    forward: (B, channels, H, W) in [-1, 1] -> (B, 32, H/8 - 2, W/8 - 2), unbounded: every value of the maps is
-    held against the label. H and W are multiples of 8, from 32 on. The printed count of the last layer, 32,770,
-    leaves no other number of maps; padding of 1 is our choice, none is printed.
+    forward: (B, channels, H, W) in [-1, 1] -> (B, 32, H/8 - 2, W/8 - 2), unbounded: the loss compares
+    every value of the maps with the label. H and W are multiples of 8, from 32 on. The printed count of the last
+    layer, 32,770, leaves no other number of maps; padding of 1 is our choice, none is printed.
 
     Args:
         channels: of the images.

@@ -32,8 +32,8 @@ class Rnan(nn.Module):
         width: filters of every convolution.
         plain_groups: groups between the two with non-local attention.
         attention_side: non-local attention sees every pair of positions, side^4 of them. Maps larger than this
-            are averaged down to it or, height and width apart, to the next smaller side that divides them; the
-            answer is enlarged after.
+            are averaged down to it or, height and width apart, to the next smaller side that divides them; what
+            attention gives is enlarged again.
 
     Raises:
         ValueError: attention_side so large that one image's matrix would exceed 1 GiB; in forward, an odd side.
@@ -108,32 +108,32 @@ class _Block(nn.Module):
 
 
 class _NonLocal(nn.Module):
-    """Every position looks at every other: softmax(theta phi^T) g, projected back, plus the input."""
+    """Attention between all pairs of positions: softmax(theta phi^T) g, projected back, plus the input."""
 
     def __init__(self, width: int, side: int):
         super().__init__()
         self.side = side
         self.theta, self.phi, self.g = (nn.Conv2d(width, width // 2, 1) for _ in range(3))
         self.out = nn.Conv2d(width // 2, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, maps: Tensor) -> Tensor:
         factors = [_factor(side, self.side) for side in maps.shape[2:]]
-        seen = F.avg_pool2d(maps, factors) if max(factors) > 1 else maps
+        pooled = F.avg_pool2d(maps, factors) if max(factors) > 1 else maps
         query, key, value = (
-            layer(seen).flatten(2).transpose(1, 2)[:, None] for layer in (self.theta, self.phi, self.g)
+            layer(pooled).flatten(2).transpose(1, 2)[:, None] for layer in (self.theta, self.phi, self.g)
         )
-        # One fused call: where the device has it, the matrix of all pairs is never held as a whole.
-        answer = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        answer = self.out(answer[:, 0].transpose(1, 2).unflatten(2, seen.shape[2:]))
+        # One fused call: where the device has it, the matrix of all pairs is never in memory as a whole.
+        attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        attended = self.out(attended[:, 0].transpose(1, 2).unflatten(2, pooled.shape[2:]))
         if max(factors) > 1:
-            answer = F.interpolate(answer, maps.shape[2:], mode="nearest")
-        return maps + answer
+            attended = F.interpolate(attended, maps.shape[2:], mode="nearest")
+        return maps + attended
 
 
 def _factor(side: int, largest: int) -> int:
-    """The smallest divisor of `side` that brings it down to `largest`: with others the answer lies beside its place."""
+    """The smallest divisor of `side` that brings it down to `largest`; other factors would shift the enlarged map."""
     return next(factor for factor in range(-(-side // largest), side + 1) if side % factor == 0)
 
 

@@ -11,8 +11,8 @@ class FeatureDiscriminator(nn.Module):
     """GANomaly's encoder to `latent` features, and a classifier on top of them.
 
     forward: (B, channels, size, size) in [-1, 1] -> (logits (B,), features (B, latent)). The released code's
-    sigmoid is left to the loss. Its classifier is a 3 x 3 convolution on one padded pixel, of which only the
-    middle weights ever see a value; it is kept so that the parameters compare.
+    sigmoid is left to the loss. Its classifier is a 3 x 3 convolution on one padded pixel: only the weights
+    in its middle have an effect; the others stay, so that parameter counts can be compared.
     """
 
     def __init__(self, size: int, channels: int = 3, latent: int = 100, width: int = 64):

@@ -1,4 +1,4 @@
-"""The networks of Deep SVDD: LeNet-like, and without anything that could make a constant answer easy.
+"""The networks of Deep SVDD: LeNet-like, and without any layer by which all images could be mapped to one point.
 
 No bias anywhere, BatchNorm without its own scale and shift, no bounded activation: with any of them the network could
 map every image onto the centre.

@@ -25,8 +25,8 @@ class UNet(nn.Module):
 
     Every level down halves the side (convolution 4/2/1) and doubles the channels, up to eight times `width`;
     every level up undoes it. A skip connection hands the activations of a level on the way down to the same
-    level on the way up, where they are concatenated: everything that was lost deeper down comes back, a
-    defect too. `dropped_skips` leaves out the outermost of them: with all dropped, only the bottleneck remains.
+    level on the way up, where they are concatenated: detail that was lost deeper down comes back, that of a
+    defect included. `dropped_skips` leaves out the outermost of them: with all dropped, only the bottleneck remains.
 
     forward: (B, channels, size, size) in [-1, 1] -> same shape, in [-1, 1].
     Width 64, RGB: 16,659,075 parameters at 32 px, 29,244,035 at 64 px, 41,828,995 at 128 px.
@@ -47,7 +47,7 @@ class UNet(nn.Module):
         if not 0 <= dropped_skips <= skips:
             raise ValueError(
                 f"dropped_skips is {dropped_skips}; at {size} px the U-Net has {skips} skip connections: "
-                f"use 0 (all kept) to {skips} (bottleneck only)."
+                f"use 0 (none dropped) to {skips} (bottleneck only)."
             )
         self.dropped_skips = dropped_skips
         widths = [width * min(2**level, 8) for level in range(skips + 1)]
@@ -65,14 +65,14 @@ class UNet(nn.Module):
         return 2 if self.dropped_skips <= level < skips else 1
 
     def forward(self, images: Tensor) -> Tensor:
-        kept = []
+        skips = []
         for down in self.down:
             images = down(images)
-            kept.append(images)
-        images = kept.pop()
+            skips.append(images)
+        images = skips.pop()
         for up in self.up[:-1]:
-            images, skip = up(images), kept.pop()
-            if len(kept) >= self.dropped_skips:
+            images, skip = up(images), skips.pop()
+            if len(skips) >= self.dropped_skips:
                 images = torch.cat([skip, images], dim=1)
         return self.up[-1](images)
 

@@ -1,6 +1,6 @@
 """The networks of f-AnoGAN: a residual generator, critic and encoder, and a light critic for small machines.
 
-A critic has no BatchNorm: the gradient penalty asks about each image alone, and BatchNorm mixes them.
+A critic has no BatchNorm: the gradient penalty is defined for each image alone, and BatchNorm mixes them.
 
 Sources: Gulrajani et al. 2017 (WGAN-GP); Schlegl et al. 2019, layer list as in the authors' released code.
 """
@@ -56,7 +56,7 @@ class ResidualGenerator(nn.Module):
         self.start = nn.Linear(latent, self.widest * 4 * 4)
         widths = [self.widest, *(width * min(8, 2 ** (steps - 1 - k)) for k in range(steps))]
         blocks = [ResidualBlock(i, o, True, nn.BatchNorm2d) for i, o in itertools.pairwise(widths)]
-        end = [nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, 1, 1), nn.Tanh()]
+        end = nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, 1, 1), nn.Tanh()
         self.layers = nn.Sequential(*blocks, *end)
 
     def forward(self, codes: Tensor) -> Tensor:

@@ -86,23 +86,22 @@ def test_attention_is_softmax_over_all_positions_written_out():
 
 
 def test_attention_on_averaged_maps_sees_no_more_than_its_side(monkeypatch):
-    seen = []
+    positions = []
     fused = nn.functional.scaled_dot_product_attention
 
-    def watch(query, *rest, **how):
-        seen.append(query.shape[-2])
-        return fused(query, *rest, **how)
+    def watch(query, *rest, **settings):
+        positions.append(query.shape[-2])
+        return fused(query, *rest, **settings)
 
     monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", watch)
     Rnan(1, width=4, plain_groups=0, attention_side=8)(torch.zeros(1, 1, 64, 64))
-    assert seen == [64, 64]  # 8 x 8 positions, in both groups
+    assert positions == [64, 64]  # 8 x 8 positions, in both groups
 
 
-def test_the_answer_of_pooled_attention_lies_in_its_place():
+def test_pooled_attention_is_enlarged_without_a_shift():
     block = Rnan(1, width=4, plain_groups=0, attention_side=16).body[0].before[0]
-    nn.init.zeros_(
-        block.theta.weight
-    )  # all weigh the same: the answer is the mean of the values, everywhere equal
+    # All positions weigh the same: attention gives the mean of the values, everywhere equal.
+    nn.init.zeros_(block.theta.weight)
     nn.init.zeros_(block.theta.bias)
     nn.init.normal_(block.out.weight)
     maps = torch.randn(1, 4, 40, 28)  # 16 divides neither: 10 x 14 positions, not 14 x 10 with a cut last row
@@ -122,7 +121,7 @@ def test_memory_of_attention_is_bounded_and_refused_with_a_way_out():
 
 # ---------------------------------------------------------------------- Deep SVDD
 @pytest.mark.parametrize("channels", [1, 3])
-def test_nothing_in_the_network_makes_a_constant_answer_easy(channels):
+def test_no_layer_lets_the_network_map_all_images_to_one_point(channels):
     encoder = SvddEncoder(32, channels)
     assert all(name.endswith("weight") for name, _ in encoder.named_parameters())
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
