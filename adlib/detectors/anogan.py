@@ -73,6 +73,7 @@ class AnoGan(Detector):
     """AnoGAN with the scores "A" and "G". Images are square, 16, 32, 64, 128 or 256 pixels wide."""
 
     name = "anogan"
+    title = "AnoGAN"
     Config = Config
     searches = True
 

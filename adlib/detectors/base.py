@@ -95,7 +95,8 @@ class Detector(ABC):
     `inference_step`; everything else stands here.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # for code and records
+    title: ClassVar[str]  # for pages and figures
     Config: ClassVar[type[Config]]
     localises: ClassVar[bool] = True  # False: the map only repeats the score, and pixel metrics do not apply
     searches: ClassVar[bool] = False  # scoring one image is an optimisation of its own, as in AnoGAN

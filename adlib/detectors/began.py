@@ -67,6 +67,7 @@ class Began(Detector):
     """BEGAN with the score "D". Images are square, 16, 32, 64, 128 or 256 pixels wide."""
 
     name = "began"
+    title = "BEGAN"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

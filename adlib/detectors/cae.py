@@ -126,6 +126,7 @@ class Cae(Detector):
     """Auto-encoder with the scores "DSSIM", "L2" and "worst_patch". Images are square, a multiple of 8 wide."""
 
     name = "cae"
+    title = "AE"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

@@ -137,6 +137,7 @@ class OneClassSvm(_Classical):
     """One-class SVM with a Gaussian kernel on principal components, score "decision". Any image shape."""
 
     name = "ocsvm"
+    title = "OC-SVM"
     Config = OcsvmConfig
 
     _tensors = ("supports", "weights", "offset", "gamma")
@@ -198,6 +199,7 @@ class IsolationForest(_Classical):
     """
 
     name = "isolation_forest"
+    title = "isolation forest"
     Config = ForestConfig
 
     _tensors = ("feature", "threshold", "left", "right", "length", "usual")

@@ -74,6 +74,7 @@ class LogisticRegressionDetector(SupervisedDetector):
     """
 
     name = "logistic_regression"
+    title = "logistic regression"
     Config = LogisticRegressionConfig
 
     def build(self) -> dict[str, nn.Module]:
@@ -141,6 +142,7 @@ class CnnClassifier(SupervisedDetector):
     """
 
     name = "cnn_classifier"
+    title = "CNN classifier"
     Config = CnnClassifierConfig
 
     def build(self) -> dict[str, nn.Module]:

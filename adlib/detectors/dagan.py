@@ -73,6 +73,7 @@ class Dagan(Detector):
     """DAGAN with the scores "G", "DG" and "worst_patch". Images are square, the side a power of two from 16 on."""
 
     name = "dagan"
+    title = "DAGAN"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -141,6 +142,7 @@ class BalancedDagan(Dagan):
     """
 
     name = "dagan_balanced"
+    title = "DAGAN, balanced"
     Config = BalancedConfig
 
     def build(self) -> dict[str, nn.Module]:

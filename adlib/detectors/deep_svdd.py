@@ -104,6 +104,7 @@ class DeepSvdd(Detector):
     """
 
     name = "deep_svdd"
+    title = "Deep SVDD"
     Config = Config
     averaged = ("encoder",)
     localises = False

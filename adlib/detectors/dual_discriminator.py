@@ -88,6 +88,7 @@ class DualDiscriminatorGan(SupervisedDetector):
     """Scores "error" (the paper's) and "worst_patch". Images are square, the side a multiple of 16 from 32 on."""
 
     name = "dual_discriminator"
+    title = "dual discriminator"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

@@ -75,6 +75,7 @@ class FAnoGan(Detector):
     """f-AnoGAN with the scores "A" and "G". Images are square, 16, 32, 64, 128 or 256 pixels wide."""
 
     name = "f_anogan"
+    title = "f-AnoGAN"
     Config = Config
     averaged = ("encoder",)  # GAN and critic are fixed when the encoder is trained
 

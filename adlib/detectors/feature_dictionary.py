@@ -83,6 +83,7 @@ class FeatureDictionary(Detector):
     """Dictionary of features with the scores "worst_window" and "mean_distance". Square images from 16 pixels on."""
 
     name = "feature_dictionary"
+    title = "feature dictionary"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

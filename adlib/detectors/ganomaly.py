@@ -92,6 +92,7 @@ class Ganomaly(Detector):
     """
 
     name = "ganomaly"
+    title = "GANomaly"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

@@ -120,6 +120,7 @@ class Sdn(Detector):
     """SDN: the student sees normal images only. Sides: multiples of 8 below 64, of 16 up to 128, or 256."""
 
     name = "sdn"
+    title = "SDN"
     Config = Config
     averaged = ("student",)  # it imitates the teacher's last weights
 
@@ -220,6 +221,7 @@ class OeSdn(Sdn):
     """OE-SDN: the student also hands transformed images through. Sides as for the SDN."""
 
     name = "oe_sdn"
+    title = "OE-SDN"
     Config = OutlierConfig
 
 

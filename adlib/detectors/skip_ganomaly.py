@@ -66,6 +66,7 @@ class SkipGanomaly(Detector):
     """Skip-GANomaly, scores "A", "G" and "worst_patch". Images are square, the side a power of two from 16 on."""
 
     name = "skip_ganomaly"
+    title = "Skip-GANomaly"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

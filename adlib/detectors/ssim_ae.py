@@ -69,6 +69,7 @@ class SsimAe(cae.Cae):
     """SSIM auto-encoder with the scores "DSSIM", "L2" and "worst_patch". Sides: multiples of 16 up to 128, or 256."""
 
     name = "ssim_ae"
+    title = "SSIM-AE"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

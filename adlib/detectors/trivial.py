@@ -50,6 +50,7 @@ class Pca(Detector):
     """
 
     name = "pca"
+    title = "PCA"
     Config = PcaConfig
 
     def build(self) -> dict[str, nn.Module]:
@@ -97,6 +98,7 @@ class MeanIntensity(Detector):
     """
 
     name = "mean_intensity"
+    title = "mean intensity"
     Config = MeanIntensityConfig
 
     def build(self) -> dict[str, nn.Module]:

@@ -52,6 +52,7 @@ class Unet(Detector):
     """The U-Net with the scores "G" and "worst_patch". Images are square, the side a power of two from 16 on."""
 
     name = "unet"
+    title = "U-Net"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

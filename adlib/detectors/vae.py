@@ -68,6 +68,7 @@ class Vae(cae.Cae):
     """VAE with the scores "L2", "DSSIM" and "worst_patch". Sides as in `models.auto_encoder.auto_encoder`."""
 
     name = "vae"
+    title = "VAE"
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:

@@ -163,6 +163,12 @@ def test_a_resumed_run_takes_the_same_steps(name, tiny_split, tmp_path):
     )
 
 
+def test_every_detector_has_a_title_of_its_own():
+    titles = [detector_class(name).title for name in NAMES]
+    assert all(titles)
+    assert len(set(titles)) == len(NAMES)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_profile_exists_and_is_frozen(name):
     kind = detector_class(name)
