@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -7,19 +8,18 @@ import pytest
 from PIL import Image
 
 import adlib
-from adlib.data import catalogue, load, sources
+from adlib.data import DATA_SETS, SplitSettings, catalogue, classes, load
+from adlib.data.catalogue import _collect_once
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """An ADLIB_DATA of our own; nothing remembered from another one."""
-    from adlib.data.catalogue import _remember
-
     monkeypatch.setenv("ADLIB_DATA", str(tmp_path))
-    for cached in (_remember, sources.class_arrays):
+    for cached in (_collect_once, classes.class_arrays):
         cached.cache_clear()
     yield tmp_path
-    for cached in (_remember, sources.class_arrays):
+    for cached in (_collect_once, classes.class_arrays):
         cached.cache_clear()
 
 
@@ -85,8 +85,18 @@ def test_unknown_names_get_the_nearest(name, message):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("elpv/mono", {"grade": "drop"}, r"option grade='drop'; it has graded"),
+        (
+            "texture/wood",
+            {"defect_aera": 1},
+            r"option defect_aera=1; it has train, .* Did you mean 'defect_area'",
+        ),
+        (
+            "elpv/mono",
+            {"contaminaton": 0.1},
+            r"it has none. Did you mean 'contamination'\? Beside them: size, and",
+        ),
         ("mnist5k/3", {"path": "x"}, "it has none"),
+        ("mnist/3", {"labelled": True}, "it has none"),
         ("folder", {}, "needs path="),
     ],
 )
@@ -101,9 +111,16 @@ def test_sizes_out_of_range_are_named(size):
         load("texture/wood", size=size)
 
 
-def test_wrong_value_of_graded():
-    with pytest.raises(ValueError, match="graded='keep'"):
-        load("elpv/mono", graded="keep")
+def test_every_setting_of_a_split_is_in_the_docstring_of_load():
+    for field in dataclasses.fields(SplitSettings):
+        assert f" {field.name}: " in load.__doc__
+
+
+def test_no_option_of_a_source_has_the_name_of_a_setting_of_the_split():
+    of_split = {field.name for field in dataclasses.fields(SplitSettings)} | {"name", "size"}
+    for data_set in DATA_SETS.values():
+        assert not of_split & set(data_set.options()), data_set.name
+        assert all(f"`{option}`" in load.__doc__ for option in data_set.options())
 
 
 def test_sets_that_are_not_here_say_how_to_get_them(monkeypatch, tmp_path):
@@ -169,7 +186,7 @@ def test_cifar100_classes_are_gathered_into_superclasses(data):
     truth = split.test.open("test")
     assert len(split.train) + len(split.validation) == 10  # five classes of two
     assert int((~truth.labels).sum()) == 10
-    assert np.bincount(sources.CIFAR100_SUPERCLASS).tolist() == [5] * 20
+    assert np.bincount(classes.CIFAR100_SUPERCLASS).tolist() == [5] * 20
     assert "trees" in truth.kinds
 
 
@@ -180,11 +197,38 @@ def test_a_file_without_its_arrays_is_named(data):
 
 
 def test_a_folder_that_a_failed_download_left_is_no_data_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "download_folder", lambda: tmp_path)
+    monkeypatch.setattr(classes, "download_folder", lambda: tmp_path)
     monkeypatch.delenv("ADLIB_DATA", raising=False)
-    raw = tmp_path / sources.TORCHVISION["mnist"] / "raw"
+    (mnist,) = DATA_SETS["mnist"].entries
+    raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    assert not sources.classes_available("mnist")
+    assert not mnist.available()
     for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (raw / f"{part}-ubyte").touch()
-    assert sources.classes_available("mnist")
+    assert mnist.available()
+
+
+def test_a_set_is_registered_by_one_object(monkeypatch):
+    """A registration is enough for `load`, the catalogue and the check of the sources."""
+    from adlib.data.checks import check_sources
+
+    wood = DATA_SETS["texture"]
+    entry = dataclasses.replace(wood.entries[0], name="boards", title="Boards")
+    boards = dataclasses.replace(
+        wood,
+        name="boards",
+        loader=lambda *, size, train=20: wood.collect("wood", size, train=train),
+        entries=(entry,),
+        choice="",
+        choices=(),
+        digest=lambda: "0123",
+        expected_digest="0123",
+    )
+    monkeypatch.setitem(DATA_SETS, "boards", boards)
+    assert (
+        load("boards", size=16, train=10).fingerprint == load("texture/wood", size=16, train=10).fingerprint
+    )
+    assert "boards" in [each.name for each in catalogue()]
+    assert ("boards", True) in [(each.name, each.fine) for each in check_sources(download=False)]
+    with pytest.raises(ValueError, match="Did you mean 'boards'"):
+        load("board")

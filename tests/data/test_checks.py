@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from adlib.data import checks
+from adlib.data import DATA_SETS, checks
 from adlib_book.cli import app
 
 
 def test_the_packaged_sets_are_the_ones_we_know():
-    found = list(checks.check_sources(download=False))
-    assert [each.name for each in found] == ["mnist5k", "elpv"]
-    assert all(each.fine for each in found), found
+    findings = list(checks.check_sources(download=False))
+    assert [each.name for each in findings] == ["mnist5k", "elpv"]
+    assert all(each.fine for each in findings), findings
 
 
 @pytest.fixture
 def without_network(monkeypatch):
-    def fetch(name, folder):
-        if name == "cifar10":
-            raise RuntimeError("File not found or corrupted.")
+    def fetch(folder):
         return np.zeros((3, 28, 28)), np.zeros(3), np.zeros((2, 28, 28)), np.zeros(2)
 
-    monkeypatch.setattr(checks, "fetch", fetch)
+    for name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
+        monkeypatch.setitem(DATA_SETS, name, dataclasses.replace(DATA_SETS[name], fetch=fetch))
 
 
 def test_a_changed_package_and_a_silent_address_are_named_and_the_others_go_on(without_network, monkeypatch):
-    monkeypatch.setitem(checks.PACKAGED, "mnist5k", "0" * 16)
+    def unreachable(folder):
+        raise RuntimeError("File not found or corrupted.")
+
+    for name, change in (("mnist5k", {"expected_digest": "0" * 16}), ("cifar10", {"fetch": unreachable})):
+        monkeypatch.setitem(DATA_SETS, name, dataclasses.replace(DATA_SETS[name], **change))
     result = CliRunner().invoke(app, ["data", "check"])
     assert result.exit_code == 1
     lines = result.output.splitlines()
@@ -37,6 +42,5 @@ def test_a_changed_package_and_a_silent_address_are_named_and_the_others_go_on(w
     assert "cifar10: RuntimeError: File not found" in lines[4]
 
 
-def test_all_well_is_exit_code_0(without_network, monkeypatch):
-    monkeypatch.setattr(checks, "TORCHVISION", ["mnist"])
+def test_all_well_is_exit_code_0(without_network):
     assert CliRunner().invoke(app, ["data", "check"]).exit_code == 0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 from adlib import load
-from adlib.data import from_arrays, sources
+from adlib.data import Collection, SplitSettings, make_split
+from adlib.data.catalogue import _collect_once
+from adlib.data.classes import _resized, class_arrays
 from adlib.data.sampling import choose_anomalies, draw_from_clusters, equal_quotas, kmeans_clusters
 
 
@@ -24,7 +24,7 @@ def rng():
 
 @pytest.fixture
 def blobs():
-    """60 dark, 30 middling and 10 bright images: three clusters that nobody can miss."""
+    """60 dark, 30 middling and 10 bright images: three clusters far apart."""
     generator = torch.Generator().manual_seed(0)
     levels = torch.tensor([20] * 60 + [120] * 30 + [220] * 10)
     noise = torch.randint(-10, 11, (100, 1, 8, 8), generator=generator)
@@ -41,7 +41,7 @@ def digits_folder(tmp_path, monkeypatch):
         arrays[f"y_{side}"] = np.repeat(np.arange(10), each)
     np.savez(tmp_path / "mnist.npz", **arrays)
     monkeypatch.setenv("ADLIB_DATA", str(tmp_path))
-    caches = sources.class_arrays, sources._class_stack, sys.modules["adlib.data.catalogue"]._remember
+    caches = class_arrays, _resized, _collect_once
     for cache in caches:
         cache.cache_clear()
     yield
@@ -49,19 +49,25 @@ def digits_folder(tmp_path, monkeypatch):
         cache.cache_clear()
 
 
-def arrays(normal=84, bad=40, **settings):
-    """A split of noise, half the anomalies of kind "a", half of kind "b"; each image is found by its pixels."""
-    pixels = np.random.default_rng(0).integers(0, 256, (normal + bad, 8, 8), dtype=np.uint8)
+def noise_split(normal=84, bad=40, groups=None, **settings):
+    """A split of noise, half the anomalies of kind "a", half of kind "b"; each image is found by its pixels.
+
+    Returns:
+        All images uint8 (N, 1, 8, 8), and the split.
+    """
+    pixels = torch.randint(0, 256, (normal + bad, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    images = pixels.to(torch.uint8)
     kinds = np.array(["good"] * normal + ["a", "b"] * (bad // 2))
-    return pixels, from_arrays(pixels, kinds != "good", kinds=kinds, **settings)
+    source = Collection(images, kinds, groups=groups)
+    return images, make_split(source, name="noise", settings=SplitSettings(**settings))
 
 
 # ---------------------------------------------------------------------- k-means sampling
 def test_clusters_are_found_and_seeded(blobs):
-    found = kmeans_clusters(blobs, seed=0, clusters=3)
-    assert sorted(np.bincount(found).tolist()) == [10, 30, 60]
-    assert all(len(set(part.tolist())) == 1 for part in np.split(found, [60, 90]))
-    assert (kmeans_clusters(blobs, seed=0, clusters=3) == found).all()
+    clusters = kmeans_clusters(blobs, seed=0, clusters=3)
+    assert sorted(np.bincount(clusters).tolist()) == [10, 30, 60]
+    assert all(len(set(part.tolist())) == 1 for part in np.split(clusters, [60, 90]))
+    assert (kmeans_clusters(blobs, seed=0, clusters=3) == clusters).all()
 
 
 def test_proportional_keeps_the_proportions_of_the_clusters(blobs, rng):
@@ -79,11 +85,11 @@ def test_equal_draws_as_many_from_every_cluster_and_fills_up_where_one_is_too_sm
     assert sorted(draw_from_clusters(clusters, 100, "equal", rng).tolist()) == list(range(100))
 
 
-@pytest.mark.parametrize("wanted", [1, 7, 33, 99, 100])
+@pytest.mark.parametrize("number", [1, 7, 33, 99, 100])
 @pytest.mark.parametrize("sampling", ["proportional", "equal"])
-def test_as_many_as_wanted_and_none_twice(blobs, rng, wanted, sampling):
-    drawn = draw_from_clusters(kmeans_clusters(blobs, clusters=3), wanted, sampling, rng)
-    assert len(drawn) == len(set(drawn.tolist())) == wanted
+def test_as_many_as_asked_for_and_none_twice(blobs, rng, number, sampling):
+    drawn = draw_from_clusters(kmeans_clusters(blobs, clusters=3), number, sampling, rng)
+    assert len(drawn) == len(set(drawn.tolist())) == number
 
 
 def test_quotas_differ_by_one_and_stop_at_the_smallest_kind(rng):
@@ -118,7 +124,7 @@ def test_published_training_sides_give_their_own_anomalies(digits_folder):
     assert all(count + both[1].count(kind) in (3, 4) for kind, count in both[0])
 
 
-def test_no_labelled_anomaly_is_tested_or_shown_twice(digits_folder):
+def test_no_labelled_anomaly_is_tested_or_handed_out_twice(digits_folder):
     for name, options in (
         ("mnist/3", {}),
         ("mnist5k/3", {}),
@@ -138,7 +144,7 @@ def test_unseen_kinds_are_tested_and_not_trained_on(digits_folder):
     assert set(split.anomalies.kinds) | set(split.validation_anomalies.kinds) == set("0124568")
     assert {"7", "9"} <= set(split.test.open("test").kinds)
     assert split.anomalies.unseen == ("7", "9")
-    assert split.options == {"anomalies": 1.0, "unseen": ("7", "9")}
+    assert split.settings == SplitSettings(anomalies=1.0, unseen=("7", "9"))
 
 
 def test_sets_without_training_anomalies_give_them_up_from_test_for_good():
@@ -198,17 +204,12 @@ def test_settings_that_cannot_be_met_are_named(settings, message):
 
 def test_photos_of_one_object_are_either_trained_on_or_kept_to_choose_settings_by():
     """32 defective objects of three photos each: of none does one photo teach and another one examine."""
-    random = np.random.default_rng(2)
-    pixels = random.integers(0, 256, (216, 16, 16), dtype=np.uint8)
-    kinds = np.array(["good"] * 120 + ["dent", "crack"] * 48)
     groups = np.concatenate([np.arange(120), 120 + np.arange(96) // 3])
-    object_of = {image.tobytes(): group for image, group in zip(pixels, groups)}
     for seed in range(5):
-        split = from_arrays(
-            pixels, kinds != "good", kinds=kinds, groups=groups, seed=seed, anomalies=0.3, reserve=0.6
-        )
+        images, split = noise_split(120, 96, groups=groups, seed=seed, anomalies=0.3, reserve=0.6)
+        object_of = {image.numpy().tobytes(): group for image, group in zip(images, groups)}
         parts = split.anomalies.images, split.validation_anomalies.images, split.test.images
-        seen = [{object_of[image.numpy().tobytes()] for image in part} for part in parts]
+        seen = [{object_of[row] for row in rows(part)} for part in parts]
         assert seen[0]
         assert seen[1]
         assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
@@ -218,13 +219,13 @@ def test_a_share_too_small_for_one_image_is_refused_and_one_image_will_do():
     with pytest.raises(
         ValueError, match=r"anomalies=0\.001 .* less than one .* smallest share that gives one is 0\.0"
     ):
-        arrays(anomalies=0.001)
-    split = arrays(anomalies=0.02)[1]
+        noise_split(anomalies=0.001)
+    split = noise_split(anomalies=0.02)[1]
     assert (len(split.anomalies), len(split.validation_anomalies)) == (1, 0)
 
 
 def test_kinds_that_stay_unseen_take_nothing_from_the_pool():
-    split = arrays(anomalies=0.1, unseen=("b",))[1]
+    split = noise_split(anomalies=0.1, unseen=("b",))[1]
     assert set(split.anomalies.kinds) | set(split.validation_anomalies.kinds) == {"a"}
     assert len(split.anomalies) == round(0.1 * len(split.train))
     assert split.test.open("this test").kinds.count("b") == 20
@@ -233,8 +234,8 @@ def test_kinds_that_stay_unseen_take_nothing_from_the_pool():
 @pytest.mark.parametrize("seed", range(6))
 def test_no_object_is_trained_on_and_chosen_by(seed):
     groups = np.concatenate([np.arange(84), 84 + np.arange(40) // 2])
-    pixels, split = arrays(groups=groups, anomalies=0.3, contamination=0.05, seed=seed)
-    object_of = {image.tobytes(): group for image, group in zip(pixels, groups)}
+    images, split = noise_split(groups=groups, anomalies=0.3, contamination=0.05, seed=seed)
+    object_of = {image.numpy().tobytes(): group for image, group in zip(images, groups)}
     sides = (split.train, split.anomalies), (split.validation_anomalies,)
     trained, chosen_by = ({object_of[row] for part in side for row in rows(part.images)} for side in sides)
     assert chosen_by
