@@ -51,6 +51,11 @@ class Config(base.Config):
         return cls(steps=40, search_steps=8, width=8, latent=16, batch_size=16, precision="fp32")
 
     @classmethod
+    def live(cls) -> Config:
+        """Two fifths of the steps, in half the batch: half a minute on one core at 64 pixels."""
+        return cls(steps=400, batch_size=16)
+
+    @classmethod
     def book(cls) -> Config:
         """A fifth of the published search."""
         return cls()

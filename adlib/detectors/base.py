@@ -52,7 +52,7 @@ class Examination(NamedTuple):
 
 @dataclass(frozen=True)
 class Config:
-    """Settings that every detector has; each detector adds its own and fills the three profiles.
+    """Settings that every detector has; each detector adds its own and fills the four profiles.
 
     steps, batch_size, checkpoints, precision, ema_decay: see `adlib.training.Schedule`.
     score: name of the score that `anomaly_score` and `predict` use.

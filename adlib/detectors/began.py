@@ -16,7 +16,7 @@ its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,11 @@ class Config(base.Config):
     def smoke(cls) -> Config:
         """Seconds on any machine."""
         return cls(steps=40, width=4, latent=16, checkpoints=4, learning_rate=1e-3, precision="fp32")
+
+    @classmethod
+    def live(cls) -> Config:
+        """Half as many steps as in `book`."""
+        return replace(cls.book(), steps=400)
 
     @classmethod
     def book(cls) -> Config:

@@ -130,7 +130,7 @@ class OcsvmConfig(base.AtOnceConfig):
         """The same in every profile."""
         return cls()
 
-    book = paper = smoke
+    live = book = paper = smoke
 
 
 class OneClassSvm(_Classical):
@@ -189,7 +189,7 @@ class ForestConfig(base.AtOnceConfig):
         """The published settings; they cost nothing."""
         return cls()
 
-    paper = book
+    live = paper = book
 
 
 class IsolationForest(_Classical):

@@ -50,10 +50,10 @@ class LogisticRegressionConfig(supervised.Config):
 
     @classmethod
     def book(cls) -> LogisticRegressionConfig:
-        """The same in both larger profiles."""
+        """The same in every larger profile."""
         return cls()
 
-    paper = book
+    live = paper = book
 
 
 class _Regression(nn.Module):
@@ -123,6 +123,11 @@ class CnnClassifierConfig(supervised.Config):
     def smoke(cls) -> CnnClassifierConfig:
         """Seconds on any machine."""
         return cls(steps=40, batch_size=8)
+
+    @classmethod
+    def live(cls) -> CnnClassifierConfig:
+        """As many steps as the dual discriminator has."""
+        return cls(steps=300, checkpoints=1)
 
     @classmethod
     def book(cls) -> CnnClassifierConfig:

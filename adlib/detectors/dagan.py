@@ -59,6 +59,11 @@ class Config(base.Config):
         return cls(steps=40, width=8, batch_size=16, checkpoints=4, precision="fp32")
 
     @classmethod
+    def live(cls) -> Config:
+        """A third of the steps, in half the batch: twenty seconds on one core at 64 pixels."""
+        return cls(steps=200, batch_size=16)
+
+    @classmethod
     def book(cls) -> Config:
         """About a minute on one core: narrower networks, a thirtieth of the steps."""
         return cls()

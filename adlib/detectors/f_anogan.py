@@ -57,6 +57,11 @@ class Config(base.Config):
         return replace(few, learning_rate=1e-3, encoder_rate=2e-3)
 
     @classmethod
+    def live(cls) -> Config:
+        """Two fifths of the steps, in half the batch."""
+        return replace(cls.book(), steps=600, batch_size=16)
+
+    @classmethod
     def book(cls) -> Config:
         """Light networks, and learning rates raised for a short run."""
         return cls(learning_rate=5e-4, encoder_rate=5e-4)

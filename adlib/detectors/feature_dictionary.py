@@ -69,6 +69,11 @@ class Config(base.AtOnceConfig):
         return cls(patch=0.5, stride=0.5, input_size=32, entries=8, training_windows=64)
 
     @classmethod
+    def live(cls) -> Config:
+        """Nine windows an image, a dictionary made from 500."""
+        return cls(stride=0.25, training_windows=500)
+
+    @classmethod
     def book(cls) -> Config:
         """49 windows of a quarter of the side, seen at 64 pixels."""
         return cls()

@@ -75,6 +75,11 @@ class Config(base.Config):
         return cls(steps=40, width=8, latent=16, batch_size=16, checkpoints=4, precision="fp32")
 
     @classmethod
+    def live(cls) -> Config:
+        """Two fifths of the steps, in half the batch: half a minute on one core at 64 pixels."""
+        return cls(steps=400, batch_size=16)
+
+    @classmethod
     def book(cls) -> Config:
         """A minute on two cores: a quarter of the published width, a twentieth of the steps."""
         return cls()

@@ -12,7 +12,7 @@ from adlib.errors import unknown_name
 if TYPE_CHECKING:
     from adlib.detectors.base import Detector
 
-PROFILES = ("smoke", "book", "paper")
+PROFILES = ("smoke", "live", "book", "paper")
 _CLASSES: dict[str, type[Detector]] = {}
 
 
@@ -50,7 +50,8 @@ def make_detector(
     Args:
         name: e.g. "ganomaly"; `detector_names()` lists them.
         image_shape: (C, H, W), usually `split.image_shape`.
-        profile: "smoke" (seconds), "book" (minutes on two cores) or "paper" (the published settings).
+        profile: "smoke" (seconds, for tests), "live" (up to a minute on one core, as pages train while they are
+            built), "book" (minutes, as the ledger's runs) or "paper" (the published settings).
         seed: of initialisation and training.
         device: "auto", "cpu", "cuda", ...
         changes: settings to replace, by the field names of the detector's `Config`.

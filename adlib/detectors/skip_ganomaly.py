@@ -52,6 +52,11 @@ class Config(base.Config):
         return cls(steps=40, width=8, features=16, batch_size=16, checkpoints=4, precision="fp32")
 
     @classmethod
+    def live(cls) -> Config:
+        """As many steps as DAGAN takes in its live profile."""
+        return cls(steps=200, batch_size=16)
+
+    @classmethod
     def book(cls) -> Config:
         """As many steps as DAGAN takes in its book profile."""
         return cls()

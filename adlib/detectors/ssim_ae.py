@@ -55,6 +55,11 @@ class Config(base.Config):
         return cls(steps=40, batch_size=8, code=16, checkpoints=4, precision="fp32")
 
     @classmethod
+    def live(cls) -> Config:
+        """A quarter of the steps."""
+        return cls(steps=200, checkpoints=1)
+
+    @classmethod
     def book(cls) -> Config:
         """About two minutes on one core at 128 pixels: few steps at five times the published rate, no augmentation."""
         return cls()

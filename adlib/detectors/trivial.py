@@ -39,7 +39,7 @@ class PcaConfig(base.AtOnceConfig):
         """50 components."""
         return cls()
 
-    paper = book
+    live = paper = book
 
 
 class Pca(Detector):
@@ -88,7 +88,7 @@ class MeanIntensityConfig(base.AtOnceConfig):
         """Nothing to shrink."""
         return cls()
 
-    book = paper = smoke
+    live = book = paper = smoke
 
 
 class MeanIntensity(Detector):

@@ -46,6 +46,11 @@ class Config(base.Config):
         return cls(steps=60, batch_size=16, code=8, checkpoints=4, precision="fp32")
 
     @classmethod
+    def live(cls) -> Config:
+        """Half of the steps, in a quarter of the batch."""
+        return cls(steps=500, batch_size=16, checkpoints=1)
+
+    @classmethod
     def book(cls) -> Config:
         """As many steps as the plain auto-encoder."""
         return cls()

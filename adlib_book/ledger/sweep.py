@@ -20,7 +20,7 @@ from rich.console import Console
 
 from adlib.data import Split, load
 from adlib.detectors import make_detector
-from adlib.detectors.base import detector_class
+from adlib.detectors.registry import PROFILES, detector_class
 from adlib.environment import git_commit, project_root, source_hash
 from adlib.errors import SweepError, unknown_name
 from adlib.experiment import identify, run_experiment
@@ -81,8 +81,8 @@ def task_id(task: Task) -> str:
         ValueError: unknown detector, profile or setting.
     """
     kind = detector_class(task.detector)
-    if task.profile not in ("smoke", "book", "paper"):
-        raise unknown_name("profile", task.profile, ("smoke", "book", "paper"))
+    if task.profile not in PROFILES:
+        raise unknown_name("profile", task.profile, PROFILES)
     config = getattr(kind.Config, task.profile)()
     for change in task.changes:
         if not hasattr(config, change):

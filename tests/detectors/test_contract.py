@@ -13,6 +13,7 @@ from torch.testing import assert_close
 from adlib import load
 from adlib.data import TrainImages
 from adlib.detectors import Detector, detector_class, detector_names, make_detector
+from adlib.detectors.registry import PROFILES
 from adlib.files import read_tensors, write_tensors
 
 NAMES = detector_names()
@@ -172,11 +173,12 @@ def test_every_detector_has_a_title_of_its_own():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_profile_exists_and_is_frozen(name):
     kind = detector_class(name)
-    for profile in ("smoke", "book", "paper"):
-        config = getattr(kind.Config, profile)()
+    configs = [getattr(kind.Config, profile)() for profile in PROFILES]
+    for config in configs:
         assert isinstance(config, kind.Config)
         with pytest.raises(dataclasses.FrozenInstanceError):
             config.steps = 1
+    assert [config.steps for config in configs] == sorted(config.steps for config in configs)
 
 
 # ---------------------------------------------------------------------- bad input
