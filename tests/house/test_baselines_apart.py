@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LATEST = 200  # commits
 
 
 def silent_changes(log: str) -> list[str]:
@@ -17,7 +16,7 @@ def silent_changes(log: str) -> list[str]:
     Args:
         log: of `git log --name-only --format=%x00%h %B`.
     """
-    found = []
+    silent = []
     for commit in log.split("\0")[1:]:
         text = commit.strip()
         lines = text.splitlines()
@@ -26,18 +25,24 @@ def silent_changes(log: str) -> list[str]:
         numbers = any(line.startswith("baselines/") and line.endswith(".json") for line in files)
         code = any(line.startswith("adlib/") and line.endswith(".py") for line in files)
         if numbers and code and "baseline" not in message.lower():
-            found.append(lines[0])
-    return found
+            silent.append(lines[0])
+    return silent
+
+
+def latest_change(root: Path) -> str | None:
+    """Log of the latest commit, or of all that it brings where it is a merge; None where git does not know."""
+    command = ["git", "log", "HEAD^1..HEAD", "--name-only", "--no-merges", "--format=%x00%h %B"]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return None if result.returncode else result.stdout
 
 
 def test_numbers_and_code_change_apart_or_say_so():
-    command = ["git", "log", f"-{LATEST}", "--name-only", "--no-merges", "--format=%x00%h %B"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if result.returncode:
-        pytest.skip("not a git checkout")
-    found = silent_changes(result.stdout)
-    assert not found, "commit the code first, then the baselines, or name them in the message:\n" + "\n".join(
-        found
+    log = latest_change(ROOT)
+    if log is None:
+        pytest.skip("not a git checkout, or one of a single commit")
+    silent = silent_changes(log)
+    assert not silent, (
+        "commit the code first, then the baselines, or name them in the message:\n" + "\n".join(silent)
     )
 
 
@@ -46,3 +51,29 @@ def test_the_check_itself_finds_what_is_silent():
     log += "\0b2 Faster loss; baselines of chapter 1 with it\n\nadlib/losses.py\nbaselines/01.book.json\n"
     log += "\0c3 Numbers\n\nbaselines/01.book.json\n\0d4 Words\n\nadlib/losses.py\nbaselines/README.md\n"
     assert silent_changes(log) == ["a1 Faster loss"]
+
+
+def test_only_the_change_at_hand_is_judged(tmp_path):
+    def git(*words):
+        identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    def commit(message, *files):
+        for name in files:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(message)
+        git("add", *files)
+        git("commit", "-m", message)
+
+    git("init", "-b", "main")
+    commit("Begin", "README.md")
+    commit("Slip", "adlib/losses.py", "baselines/01.book.json")
+    assert [text.partition(" ")[2] for text in silent_changes(latest_change(tmp_path))] == ["Slip"]
+    commit("Words", "README.md")
+    assert silent_changes(latest_change(tmp_path)) == []
+    git("checkout", "-b", "branch")
+    commit("Another slip", "adlib/losses.py", "baselines/01.book.json")
+    commit("More words", "CHANGELOG.md")
+    git("checkout", "main")
+    git("merge", "--no-ff", "-m", "Merge", "branch")
+    assert [text.partition(" ")[2] for text in silent_changes(latest_change(tmp_path))] == ["Another slip"]

@@ -37,15 +37,15 @@ def annotations(function: Function) -> str:
 
 def raised(function: Function) -> set[str]:
     """Errors that the function itself raises; those of functions inside it are theirs."""
-    found, open_nodes = set(), list(function.body)
+    names, open_nodes = set(), list(function.body)
     while open_nodes:
         node = open_nodes.pop()
         if isinstance(node, Function | ast.Lambda | ast.ClassDef):
             continue
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            found.add(ast.unparse(node.exc.func).split(".")[-1])
+            names.add(ast.unparse(node.exc.func).split(".")[-1])
         open_nodes += ast.iter_child_nodes(node)
-    return found - {"NotImplementedError", "AttributeError", "StopIteration"}
+    return names - {"NotImplementedError", "AttributeError", "StopIteration"}
 
 
 def complaints(source: str, path: str, documented: set[str]) -> list[str]:
@@ -56,36 +56,36 @@ def complaints(source: str, path: str, documented: set[str]) -> list[str]:
         path: relative to the package.
         documented: names of methods that some class of the package documents: an override need not repeat it.
     """
-    tree, found = ast.parse(source), []
+    tree, missing = ast.parse(source), []
     if not ast.get_docstring(tree):
-        found.append(f"{path}: no docstring")
+        missing.append(f"{path}: no docstring")
 
     def look(node: ast.stmt, owner: str, owner_doc: str) -> None:
         name = f"{path}:{node.lineno} {owner}{node.name}"
         doc = ast.get_docstring(node) or ""
         inherited = bool(owner) and (node.name in documented or node.name == "forward")
         if not doc and not inherited:
-            found.append(f"{name}: no docstring")
+            missing.append(f"{name}: no docstring")
             return
         if isinstance(node, Function) and not (inherited and not doc):
             if ARRAY.search(annotations(node)) and not SHAPE.search(doc + owner_doc):
-                found.append(f"{name}: takes or gives arrays, and says no shape")
+                missing.append(f"{name}: takes or gives arrays, and says no shape")
             if raised(node) and "Raises" not in doc:
-                found.append(f"{name}: raises {', '.join(sorted(raised(node)))}, and has no 'Raises:'")
+                missing.append(f"{name}: raises {', '.join(sorted(raised(node)))}, and has no 'Raises:'")
         if (
             not owner
             and path.startswith(PUBLISHED)
             and path not in OURS
             and not SOURCE.search(doc + (ast.get_docstring(tree) or ""))
         ):
-            found.append(f"{name}: names no source (paper, equation, table)")
+            missing.append(f"{name}: names no source (paper, equation, table)")
         if isinstance(node, ast.ClassDef):
             for inner in public(node.body):
                 look(inner, f"{owner}{node.name}.", doc)
 
     for node in public(tree.body):
         look(node, "", "")
-    return found
+    return missing
 
 
 def sources() -> dict[str, str]:
@@ -105,8 +105,8 @@ def documented_methods(files: dict[str, str]) -> set[str]:
 def test_every_public_name_says_what_it_takes_gives_and_raises():
     files = sources()
     known = documented_methods(files)
-    found = [line for path, text in files.items() for line in complaints(text, path, known)]
-    assert not found, "\n" + "\n".join(found)
+    missing = [line for path, text in files.items() for line in complaints(text, path, known)]
+    assert not missing, "\n" + "\n".join(missing)
 
 
 def test_the_check_itself_finds_what_is_missing():
@@ -122,8 +122,8 @@ def good(x: Tensor) -> Tensor:
     raise ValueError("x")
 def _private(x: Tensor): ...
 '''
-    found = "\n".join(complaints(source, "losses.py", set()))
+    missing = "\n".join(complaints(source, "losses.py", set()))
     for name in ("no_doc", "no_shape", "no_raises"):
-        assert name in found
-    assert "good" not in found
-    assert "_private" not in found
+        assert name in missing
+    assert "good" not in missing
+    assert "_private" not in missing

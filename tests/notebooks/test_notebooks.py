@@ -114,19 +114,18 @@ def section(notebook, title: str) -> str:
 
 def test_the_summary_is_a_list(notebook):
     points = re.findall(r"^\* \S", section(notebook, "Summary"), re.MULTILINE)
-    assert 3 <= len(points) <= 8, (
-        f"{len(points)} points; a summary has three to eight, each beginning with '* '"
-    )
+    assert len(points) >= 2, f"{len(points)} points; a summary is a list, each point beginning with '* '"
 
 
-def test_five_questions_to_test_oneself(notebook):
+def test_there_are_questions_to_test_oneself(notebook):
     """Folded answers, in the form ```{admonition} 1. Question?, below the heading Self-test."""
     asked = re.findall(
-        r"^```\{admonition\} (\d)\. (.+)\n:class: dropdown tip\n(.+)\n```$",
+        r"^```\{admonition\} (\d+)\. (.+)\n:class: dropdown tip\n(.+)\n```$",
         section(notebook, "Self-test"),
         re.MULTILINE,
     )
-    assert [number for number, _, _ in asked] == list("12345")
+    assert len(asked) >= 3, f"{len(asked)} questions"
+    assert [int(number) for number, _, _ in asked] == list(range(1, len(asked) + 1))
     for _, question, answer in asked:
         assert question.endswith((".", "?"))
         assert len(answer) > 30
