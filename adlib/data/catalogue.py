@@ -55,20 +55,20 @@ def load(name: str, *, size: int = 64, seed: int = 0, **settings: Any) -> Split:
         name: a name of `catalogue()`, e.g. "mnist5k/3", "texture/wood", "magnetic_tile".
         size: side of the square images, pixels, 4 to 4096; area-averaged from larger originals.
         seed: 0 or a positive whole number; every random choice of the split follows from it.
-        **settings: how to cut, see `SplitSettings`:
+        **settings: how to cut (see `SplitSettings`):
 
-            contamination: anomalies added to training, as a fraction of the number of training images.
-            reserve: anomalies taken out of test once and for all, same unit; the highest contamination of a
-                study, so that all its runs share one test set. By default just what is needed.
-            train_images: few-shot: this many normal training images; smaller subsets lie inside larger ones.
-            validation_fraction: share of the normal training images cut off for validation, 0.15 by default.
-            test_fraction: share of the normal images tested, for sets without a published split (mnist5k,
-                elpv), 0.25 by default.
-            anomalies: labelled anomalies for detectors that learn from them, relative to the number of training
-                images (1.0: as many). From the published training side where it has any, otherwise out of test.
-            sampling: how they are chosen: "proportional" (the default), "equal", "random" or "natural", see
-                `adlib.data.sampling`.
-            unseen: kinds of anomaly that are tested and never trained on, e.g. ("cat", "dog").
+            - contamination: anomalies added to training, as a fraction of the number of training images.
+            - reserve: anomalies taken out of test once and for all, same unit; the highest contamination of a
+              study, so that all its runs share one test set. By default just what is needed.
+            - train_images: few-shot: this many normal training images; smaller subsets lie inside larger ones.
+            - validation_fraction: share of the normal training images cut off for validation, 0.15 by default.
+            - test_fraction: share of the normal images tested, for sets without a published split (mnist5k,
+              elpv), 0.25 by default.
+            - anomalies: labelled anomalies for detectors that learn from them, relative to the number of training
+              images (1.0: as many). From the published training side where it has any, otherwise out of test.
+            - sampling: how they are chosen: "proportional" (the default), "equal", "random" or "natural", see
+              `adlib.data.sampling`.
+            - unseen: kinds of anomaly that are tested and never trained on, e.g. ("cat", "dog").
 
             Or options of the source: `path` and `on_error` (folder), `on_error` (mvtec, magnetic_tile), `train`,
             `test`, `kinds`, `defect_area`, `data_seed` (texture).

@@ -33,7 +33,14 @@ def check_unseen(collection: Collection, name: str, settings: SplitSettings) -> 
 
 
 def untested_anomalies(collection: Collection, test: np.ndarray) -> np.ndarray:
-    """Indices of anomalous images that are not tested: those of a published training side, or what was not drawn."""
+    """Anomalous images that are not tested: those of a published training side, or what was not drawn.
+
+    Args:
+        collection: the images. test: indices of the test side, (T,).
+
+    Returns:
+        Indices, int (N,).
+    """
     if collection.sides is not None:
         return np.flatnonzero(collection.sides == "anomalies")
     return np.setdiff1d(np.flatnonzero(collection.anomalous), test)
@@ -64,6 +71,10 @@ def check_test_can_spare(
 ) -> None:
     """Whether so many labelled anomalies can come out of test and leave one there.
 
+    Args:
+        collection: the images. name: of the set, for the error. settings: unseen kinds.
+        test: indices of the test side, (T,). number: how many.
+
     Raises:
         ValueError: they cannot.
     """
@@ -89,9 +100,9 @@ def choose(
 
     Args:
         collection: the images. name: of the set, for errors. settings: sampling, unseen kinds, seed.
-        pool: indices to choose from.
-        injected: indices of contaminating anomalies, which are in training already; other photos of the same objects
-            are then trained on too, and no settings are chosen by them.
+        pool: indices to choose from, (P,).
+        injected: indices of contaminating anomalies, (K,), which are in training already; other photos of the same
+            objects are then trained on too, and no settings are chosen by them.
         counts: from `numbers`.
         notes: gets a sentence where fewer are chosen.
 

@@ -36,20 +36,21 @@ def to_unit(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(255.0)
 
 
-def to_symmetric(images: Tensor) -> Tensor:
+def to_symmetric(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 images as floats in [-1, 1], the range of a tanh output.
 
     Args:
         images: uint8 tensor of any shape, values 0 to 255.
+        dtype: of the result, float32 or float64.
 
     Returns:
-        float32 tensor of the same shape in [-1, 1].
+        Tensor of the same shape in [-1, 1].
 
     Raises:
         TypeError: if `images` is not uint8.
     """
     _require_uint8(images, "to_symmetric")
-    return images.to(torch.float32).div_(127.5).sub_(1.0)
+    return images.to(dtype).div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class DataSet:
 
     Attributes:
         name: as given to `load`, up to the slash.
-        loader: (choice, size=..., **options) -> Collection; without the choice for a set that has none.
+        loader: (choice, size=..., options of the source) -> Collection; without the choice for a set that has none.
         entries: its lines in the catalogue.
         choice: what stands behind the slash, e.g. "digit"; empty where nothing does.
         choices: the values it may have.

@@ -71,16 +71,6 @@ def write_api(page: Path) -> None:
 
 # ---------------------------------------------------------------- data
 
-# What is in the installation, with the words of its picture.
-PACKAGED = {
-    "mnist5k/3": "Handwritten threes, and one each of eight other digits.",
-    "elpv/mono": "Solar cells made of one crystal: eight good ones, then eight with cracks and dead regions.",
-    "elpv/poly": "Solar cells made of many crystals: eight good ones, then eight defective ones.",
-    "texture/wood": "Generated boards: eight good ones, then eight with chalk, holes and knots.",
-    "texture/glass": "Generated screen glass: eight good pieces, then eight with scratches and stains.",
-    "texture/metal": "Generated brushed metal: eight good pieces, then eight with scratches, press marks and stains.",
-}
-
 
 def write_data(stage: Path) -> None:
     """Append the catalogue to the page about the data: pictures of what is installed, then one table of all."""
@@ -89,18 +79,17 @@ def write_data(stage: Path) -> None:
     page = stage / "book" / "data.md"
     entries = catalogue()
     parts = ["## In the installation", ""]
-    for name, words in PACKAGED.items():
-        entry = next(
-            each for each in entries if each.name.partition("/<")[0] in (name, name.partition("/")[0])
-        )
-        picture = MADE / f"data-{name.replace('/', '-')}.png"
+    for entry in entries:
+        if not entry.pictured:
+            continue
+        picture = MADE / f"data-{entry.pictured.replace('/', '-')}.png"
         # Reading all sets takes longer than the pages; the pictures change with the code alone.
         kept = stage.parent / "samples" / f"{picture.stem}-{source_hash()}.png"
         if not kept.is_file():
-            write_atomic(kept, _samples(name))
+            write_atomic(kept, _samples(entry.pictured))
         write_atomic(stage / picture, kept.read_bytes())
         parts += [f"### `{entry.name}`", "", f"{entry.title}: {entry.count}; {entry.image_size}.", ""]
-        parts += [f"![{words}]({posixpath.relpath(picture.as_posix(), 'book')})", ""]
+        parts += [f"![{entry.caption}]({posixpath.relpath(picture.as_posix(), 'book')})", ""]
         parts += [f"*Above, normal; below, anomalous. From: {entry.source}. Licence: {entry.licence}.*", ""]
     parts += ["## All sets by name", "", "| name | what | images | size | licence |", "|---|---|---|---|---|"]
     for each in entries:

@@ -95,12 +95,14 @@ def test_the_whole_book_has_every_article_and_addresses_that_work_from_the_root(
         pages.write_whole_book(tmp_path, ["book/none"])
 
 
-def test_every_packaged_set_of_the_data_page_is_in_the_catalogue():
+def test_the_data_page_pictures_what_is_in_the_installation_and_says_what_is_seen():
     from adlib.data import catalogue
 
-    roots = {entry.name.partition("/<")[0] for entry in catalogue()}
-    assert all(name in roots or name.partition("/")[0] in roots for name in pages.PACKAGED)
-    assert all(len(words) > 20 for words in pages.PACKAGED.values())
+    pictured = {entry.pictured: entry for entry in catalogue() if entry.pictured}
+    assert {"mnist5k/3", "elpv/mono", "texture/metal"} <= set(pictured)
+    for entry in pictured.values():
+        assert entry.available()
+        assert len(entry.caption) > 20
 
 
 def test_the_glossary_has_three_languages_and_no_form_twice():
