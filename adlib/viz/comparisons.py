@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -36,6 +37,7 @@ def detectors_on_images(
     maps: Mapping[str, tuple[ArrayLike, float]],
     masks: ArrayLike | None = None,
     kinds: Sequence[str] | None = None,
+    verdicts: Mapping[str, ArrayLike] | None = None,
 ) -> Figure:
     """Images above what each detector makes of them: reconstructions, then anomaly maps, defects outlined.
 
@@ -48,6 +50,7 @@ def detectors_on_images(
         maps: detector name -> (maps (N, H, W), map scale > 0); may be empty.
         masks: bool, (N, H, W), True = defective pixel.
         kinds: N names, "good" for normal images.
+        verdicts: detector name -> bool (N,), True = declared anomalous; written on its maps as "refused" or "passed".
 
     Returns:
         The figure.
@@ -59,8 +62,9 @@ def detectors_on_images(
     redrawn = {name: as_pictures(values, name) for name, values in reconstructions.items()}
     scaled = {name: as_array(values) / _positive(scale, name) for name, (values, scale) in maps.items()}
     check_same_length(
-        images=pictures, masks=masks, kinds=kinds, **redrawn, **{f"{k} map": v for k, v in scaled.items()}
-    )
+        images=pictures, masks=masks, kinds=kinds, **redrawn, **{f"{k} map": v for k, v in scaled.items()},
+        **{f"{name} verdicts": values for name, values in (verdicts or {}).items()},
+    )  # fmt: skip
     rows = ["image", *redrawn, *(f"map of\n{name}" for name in scaled)]
     figure, axes = _image_axes(len(pictures), rows, _headers(kinds))
     for row, batch in zip(axes, [pictures, *redrawn.values()]):
@@ -70,6 +74,9 @@ def detectors_on_images(
     for row, batch in zip(map_axes, scaled.values()):
         for axis, values in zip(row, batch):
             coloured = axis.imshow(values, cmap=MAP_COLOURS, vmin=0, vmax=1.5)
+    for row, name in zip(map_axes, scaled):
+        for axis, refused in zip(row, as_array((verdicts or {}).get(name, []))):
+            _write_verdict(axis, bool(refused))
     for column, mask in enumerate(as_array(masks) if masks is not None else []):
         if mask.any():
             for row in [axes[0], *map_axes]:
@@ -78,6 +85,12 @@ def detectors_on_images(
         bar = figure.colorbar(coloured, ax=map_axes, pad=0.01, aspect=12, ticks=[0, 1], extend="max")
         bar.set_label("1 = top of the\nvalidation-normals", fontsize=9)
     return figure
+
+
+def _write_verdict(axis: Axes, refused: bool) -> None:
+    word, colour = ("refused", ANOMALOUS) if refused else ("passed", NORMAL)
+    box = {"facecolor": colour, "edgecolor": "none", "pad": 2.5}
+    axis.text(0.5, 0.05, word, color="white", ha="center", transform=axis.transAxes, bbox=box)
 
 
 def _positive(scale: float, name: str) -> float:

@@ -503,6 +503,17 @@ def test_maps_of_several_detectors_share_a_scale_in_units_of_their_own(images):
         viz.detectors_on_images(images, {}, {"x": (maps, 0.0)})
 
 
+def test_verdicts_are_written_on_the_maps_of_their_detector(images):
+    maps = RANDOM.random((4, 16, 16))
+    figure = viz.detectors_on_images(
+        images, {"y": images}, {"x": (maps, 1.0), "y": (maps, 1.0)}, verdicts={"y": torch.from_numpy(KNOWN)}
+    )
+    on_axes = [[text.get_text() for text in axis.texts] for axis in figure.axes[:16]]
+    assert on_axes == [[]] * 12 + [["refused"], ["passed"], ["refused"], ["refused"]]
+    with pytest.raises(ValueError, match="y verdicts 3"):
+        viz.detectors_on_images(images, {}, {"y": (maps, 1.0)}, verdicts={"y": KNOWN[:3]})
+
+
 def test_a_spread_is_written_in_words_and_a_reference_is_grey():
     frame = pd.DataFrame(
         {
