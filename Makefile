@@ -32,7 +32,7 @@ TIER ?= nightly
 # GitHub reads the chapters from here; elsewhere they are printed
 GITHUB_OUTPUT ?= /dev/stdout
 
-.PHONY: help book smoke test lint format bench serve nightly keephistory lock wheel clean \
+.PHONY: help book smoke test lint format bench serve nightly keephistory lock upgrade wheel clean \
 	colab links datacheck workflows matrix fetchhistory publishhistory issues
 
 help: ## show this list
@@ -93,8 +93,11 @@ issues: ## open an issue for each failing chapter, close it when it heals
 wheel: ## the package as a wheel, into _build/dist
 	@$(run) hatchling build -t wheel -d _build/dist
 
-lock: ## write requirements.lock anew from the floors in pyproject.toml
+lock: ## bring requirements.lock up to date with pyproject.toml; what is pinned stays
 	@$(PYTHON3) tools/lock.py
+
+upgrade: ## write requirements.lock anew, with the newest versions that pyproject.toml allows
+	@$(PYTHON3) tools/lock.py upgrade
 
 clean: ## remove what runs have made in this checkout, all but the nights in _build/history
 	GLOBIGNORE=_build/history && rm -rf _build/*

@@ -114,8 +114,20 @@ def environment(folder: Path, lock: Path = LOCK) -> Path:
             [sys.executable, "-m", "venv", str(folder)],
             "Python's venv module is incomplete; on Debian and Ubuntu: apt-get install python3-venv.",
         )
+        # What is not in the list, or is another file than the one that was tested, is not installed.
+        hashes = ["--require-hashes"] if lock.suffix == ".lock" else []
         run(
-            [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(lock)],
+            [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "-qq",
+                "--disable-pip-version-check",
+                *hashes,
+                "-r",
+                str(lock),
+            ],
             f"Check the network and the free space under {folder.parent}, then run the command again; "
             "or name a ready interpreter with make PYTHON=/path/to/python.",
         )

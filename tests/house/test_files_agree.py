@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import lock
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -23,15 +28,20 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def lock_entries() -> list[tuple[Requirement, list[str]]]:
+    """Each release of the lock with its hashes."""
+    text = (ROOT / "requirements.lock").read_text()
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+    return [(Requirement(line.split(" --hash=")[0]), re.findall(r"--hash=(\S+)", line)) for line in lines]
+
+
 def locked() -> dict[str, Version]:
-    found = {}
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
-        if line and not line.startswith("#"):
-            requirement = Requirement(line)
-            (pin,) = requirement.specifier
-            assert pin.operator == "==", line
-            found[canonical(requirement.name)] = Version(pin.version)
-    return found
+    versions = {}
+    for requirement, _ in lock_entries():
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", requirement
+        versions[canonical(requirement.name)] = Version(pin.version)
+    return versions
 
 
 def tracked() -> list[Path]:
@@ -44,6 +54,28 @@ def tracked() -> list[Path]:
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
 def test_the_lock_satisfies_every_floor(requirement):
     assert requirement.specifier.contains(locked()[canonical(requirement.name)])
+
+
+def test_every_release_of_the_lock_has_hashes_of_its_files():
+    for requirement, hashes in lock_entries():
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in hashes), requirement
+
+
+def test_the_lock_is_whole_on_every_system_and_python():
+    """With hashes pip installs nothing that is not listed, so what macOS or a newer Python needs has to be there."""
+    metadata = [each.metadata for each in importlib.metadata.distributions()]
+    releases = [
+        {"name": each["Name"], "requires_dist": each.get_all("Requires-Dist") or []} for each in metadata
+    ]
+    conditions = {canonical(each.name): str(each.marker or "") for each, _ in lock_entries()}
+    installed = {canonical(each["name"]) for each in releases}
+    releases += [{"name": name} for name in conditions.keys() - installed]
+    where, missing = lock.reach([str(each) for each in REQUIREMENTS], releases)
+    assert not missing
+    assert {name: conditions[name] for name in where} == {
+        name: lock.marker(places) for name, places in where.items()
+    }
 
 
 @pytest.mark.parametrize("text", PROJECT["dependencies"])
@@ -97,18 +129,18 @@ PRIVATE = [
 
 @pytest.mark.parametrize("pattern", PRIVATE)
 def test_no_file_names_a_machine_path_or_a_registry_host(pattern):
-    found = []
+    lines = []
     for path in tracked():
         try:
             text = path.read_text()
         except UnicodeDecodeError:
             continue
-        found += [
+        lines += [
             f"{path.relative_to(ROOT)}:{number}: {line[:120]}"
             for number, line in enumerate(text.splitlines(), 1)
             if re.search(pattern, line)
         ]
-    assert not found, "\n".join(found)
+    assert not lines, "\n".join(lines)
 
 
 def test_no_address_of_an_organisation_that_does_not_exist():
