@@ -22,7 +22,7 @@ from adlib.detectors import (
     vae,
 )
 from adlib.detectors.base import Detector, Examination
-from adlib.detectors.registry import detector_class, detector_names, make_detector
+from adlib.detectors.registry import detector_class, detector_names, detector_titles, make_detector
 
 __all__ = [
     "Detector",
@@ -36,6 +36,7 @@ __all__ = [
     "deep_svdd",
     "detector_class",
     "detector_names",
+    "detector_titles",
     "dual_discriminator",
     "f_anogan",
     "feature_dictionary",

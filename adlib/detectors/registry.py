@@ -37,6 +37,11 @@ def detector_names() -> list[str]:
     return sorted(_CLASSES)
 
 
+def detector_titles() -> dict[str, str]:
+    """Every detector's name -> its title for tables and figures, e.g. "skip_ganomaly" -> "Skip-GANomaly"."""
+    return {name: _CLASSES[name].title for name in detector_names()}
+
+
 def make_detector(
     name: str,
     image_shape: tuple[int, int, int],

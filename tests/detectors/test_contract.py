@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from adlib import load
 from adlib.data import TrainImages
-from adlib.detectors import Detector, detector_class, detector_names, make_detector
+from adlib.detectors import Detector, detector_class, detector_names, detector_titles, make_detector
 from adlib.detectors.registry import PROFILES
 from adlib.files import read_tensors, write_tensors
 
@@ -165,9 +165,10 @@ def test_a_resumed_run_takes_the_same_steps(name, tiny_split, tmp_path):
 
 
 def test_every_detector_has_a_title_of_its_own():
-    titles = [detector_class(name).title for name in NAMES]
-    assert all(titles)
-    assert len(set(titles)) == len(NAMES)
+    titles = detector_titles()
+    assert titles == {name: detector_class(name).title for name in NAMES}
+    assert all(titles.values())
+    assert len(set(titles.values())) == len(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
