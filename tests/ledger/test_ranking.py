@@ -24,10 +24,10 @@ def rank_written_out(row, place):
 
 def test_ranks_equal_counting():
     values = table()
-    found = ranking.ranks(values)
+    ranks = ranking.ranks(values)
     for name, row in values.iterrows():
-        wanted = [rank_written_out(list(row), place) for place in range(values.shape[1])]
-        assert list(found.loc[name]) == wanted
+        expected = [rank_written_out(list(row), place) for place in range(values.shape[1])]
+        assert list(ranks.loc[name]) == expected
 
 
 def test_a_rank_does_not_change_when_a_set_is_rescaled():
@@ -39,8 +39,8 @@ def test_a_rank_does_not_change_when_a_set_is_rescaled():
 @pytest.mark.parametrize(("detectors", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
 def test_critical_difference_is_the_printed_one(detectors, q):
     """Demšar 2006, Table 5a."""
-    wanted = q * (detectors * (detectors + 1) / (6 * 14)) ** 0.5
-    assert ranking.critical_difference(detectors, 14) == pytest.approx(wanted, abs=2e-3)
+    expected = q * (detectors * (detectors + 1) / (6 * 14)) ** 0.5
+    assert ranking.critical_difference(detectors, 14) == pytest.approx(expected, abs=2e-3)
 
 
 def test_friedman_equals_its_formula():
@@ -48,19 +48,19 @@ def test_friedman_equals_its_formula():
     values += np.random.default_rng(1).random(values.shape) * 1e-6  # no ties, as in the plain formula
     mean = ranking.ranks(values).mean()
     n, k = values.shape
-    wanted = 12 * n / (k * (k + 1)) * ((mean**2).sum() - k * (k + 1) ** 2 / 4)
+    expected = 12 * n / (k * (k + 1)) * ((mean**2).sum() - k * (k + 1) ** 2 / 4)
     statistic, p = ranking.friedman(values)
-    assert statistic == pytest.approx(wanted)
+    assert statistic == pytest.approx(expected)
     assert 0 <= p <= 1
 
 
 def test_mean_ranks_are_sorted_seeded_and_inside_their_interval():
-    found = ranking.mean_ranks(table())
-    assert found["mean"].is_monotonic_increasing
-    assert (found["low"] <= found["mean"]).all()
-    assert (found["mean"] <= found["high"]).all()
-    pd.testing.assert_frame_equal(found, ranking.mean_ranks(table()))
-    assert found["mean"].mean() == pytest.approx((table().shape[1] + 1) / 2)
+    means = ranking.mean_ranks(table())
+    assert means["mean"].is_monotonic_increasing
+    assert (means["low"] <= means["mean"]).all()
+    assert (means["mean"] <= means["high"]).all()
+    pd.testing.assert_frame_equal(means, ranking.mean_ranks(table()))
+    assert means["mean"].mean() == pytest.approx((table().shape[1] + 1) / 2)
 
 
 def test_a_gap_is_named():

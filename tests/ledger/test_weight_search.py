@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from adlib_book.ledger import weight_search
-from adlib_book.ledger.plans import PLANS, chapter3_weights
+from adlib_book.ledger.plans import PLANS
+from adlib_book.ledger.plans.chapter3 import chapter3_weights
 from adlib_book.ledger.sweep import task_id
 
 CHAPTER = [name for name in PLANS if name.startswith("chapter3")]
@@ -17,9 +18,9 @@ CHAPTER = [name for name in PLANS if name.startswith("chapter3")]
 )
 def test_number_of_candidates(rule, count):
     """The paper prints 314; its rule, taken literally, leaves one more."""
-    found = weight_search.candidates(rule)
-    assert len(found) == len({tuple(weights.values()) for weights in found}) == count
-    assert weight_search.PUBLISHED in found
+    candidates = weight_search.candidates(rule)
+    assert len(candidates) == len({tuple(weights.values()) for weights in candidates}) == count
+    assert weight_search.PUBLISHED in candidates
 
 
 def test_the_rule_written_out():
