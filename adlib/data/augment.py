@@ -1,4 +1,4 @@
-"""Changes that leave an image what it is: a normal one stays normal, an anomaly an anomaly.
+"""Changes after which a normal image is still normal, and an anomaly still an anomaly.
 
 Each is a function (uint8 (B, C, H, W), generator) -> the same shape, every image changed on its own. They are the
 augmentations of Kim et al. 2020; how strong the colours are changed is not printed there and is ours.

@@ -64,12 +64,12 @@ class IndexBatches:
 
     def __next__(self) -> Tensor:
         """Indices of the next batch, int64 (batch_size,), each in 0 .. count - 1."""
-        position, wanted, parts = self.batches_drawn * self.batch_size, self.batch_size, []
-        while wanted:
+        position, missing, parts = self.batches_drawn * self.batch_size, self.batch_size, []
+        while missing:
             epoch, offset = divmod(position, self.count)
-            part = self._permutation(epoch)[offset : offset + wanted]
+            part = self._permutation(epoch)[offset : offset + missing]
             parts.append(part)
-            position, wanted = position + len(part), wanted - len(part)
+            position, missing = position + len(part), missing - len(part)
         self.batches_drawn += 1
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -158,7 +158,7 @@ class Batches:
 
 
 class _ImageFiles(Dataset):
-    """Decodes one file per index; lives in the loader's workers."""
+    """Decodes one file per index, in the loader's workers."""
 
     def __init__(self, files: list[Path], size: int, channels: int):
         self.files, self.size, self.channels = files, size, channels
@@ -191,9 +191,9 @@ class StreamedBatches:
 
     @property
     def fingerprint(self) -> str:
-        """Ten hex digits that change with the names, sizes and times of the files, whose pixels nobody reads twice."""
-        told = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in self._dataset.files]
-        return hashlib.sha256(repr(told).encode()).hexdigest()[:10]
+        """Ten hex digits that change with names, sizes and times of the files; hashing all pixels would take long."""
+        listing = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in self._dataset.files]
+        return hashlib.sha256(repr(listing).encode()).hexdigest()[:10]
 
     def __len__(self) -> int:
         return -(-self._settings[0] // self._settings[1])

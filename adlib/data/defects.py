@@ -1,8 +1,8 @@
 """Six kinds of defect, blended into a surface, with masks that are exact by construction.
 
-Every kind is two things: a *shape*, a field whose highest values form the defect, and a *look*, what the
-surface becomes there. The shape is cut at the level that leaves the wanted number of pixels. The mask is what
-really changed: pixels that moved by less than `VISIBLE` grey levels are put back and do not count.
+Every kind has a *shape*, a field whose highest values form the defect, and a *look*, what the surface becomes
+there. The shape is cut at the level that leaves the given number of pixels. The mask is what really changed:
+pixels that changed by less than `VISIBLE` grey levels get their old value back and do not count.
 
     image = (1 - alpha) * surface + alpha * look        alpha in [0.35, 1] inside the cut, 0 outside
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import fft
 
-VISIBLE = 6  # grey levels of 255; below that a change drowns in the sensor noise of the surfaces
+VISIBLE = 6  # grey levels of 255; smaller changes are less than the sensor noise of the surfaces
 EDGE = 0.35  # opacity at the rim of a defect, rising to 1 inside
 
 

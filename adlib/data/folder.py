@@ -34,7 +34,7 @@ LAYOUT = "Expected train/good/, test/good/ and test/<kind of defect>/ with image
 
 @dataclass(frozen=True)
 class _Item:
-    """One image of the folder: where it is, what it is, when it was written (so that a cache notices)."""
+    """One image of the folder. stamp: size and time of its files, so that a changed one is decoded anew."""
 
     path: Path
     side: str
@@ -72,26 +72,26 @@ def load_folder(path: str | Path, *, size: int, on_error: str = "raise", title: 
     errors = [str(result) for result in decoded if isinstance(result, ImageFileError)]
     if errors and on_error == "raise":
         raise ImageFileError(errors[0])
-    kept = [item for item, result in zip(items, decoded) if isinstance(result, _Decoded)]
+    usable = [item for item, result in zip(items, decoded) if isinstance(result, _Decoded)]
     results = [result for result in decoded if isinstance(result, _Decoded)]
     notes = []
     if errors:
         first_lines = "; ".join(error.splitlines()[0] for error in errors)
         notes.append(f"{len(errors)} of {len(items)} images left out: {first_lines}")
-        _check_sides(root, kept)
+        _check_sides(root, usable)
     overlooked = _overlooked(root, items)
     if overlooked:
         notes.append(f"{_describe(overlooked)} and were left out.")
     oblong = sum(not result.square for result in results)
     if oblong:
         notes.append(f"{oblong} of {len(results)} images are not square and were squeezed to {size}x{size}.")
-    kinds = np.array([item.kind for item in kept])
+    kinds = np.array([item.kind for item in usable])
     return Collection(
         images=stack_to_tensor(_stack([result.image for result in results])),
         kinds=kinds,
-        sides=np.array([item.side for item in kept]),
-        masks=_stack_masks(kept, results, kinds, notes),
-        groups=_read_groups(root, kept, notes),
+        sides=np.array([item.side for item in usable]),
+        masks=_stack_masks(usable, results, kinds, notes),
+        groups=_read_groups(root, usable, notes),
         title=title or root.resolve().name,
         notes=tuple(notes),
     )
@@ -124,8 +124,8 @@ def _list_items(root: Path) -> list[_Item]:
 def _overlooked(root: Path, items: Iterable[_Item]) -> list[Path]:
     """Visible files below train/ and test/ that are none of the images, relative to the folder."""
     inside = (file for side in ("train", "test") for file in (root / side).rglob("*") if file.is_file())
-    found = {file for file in inside if not file.name.startswith(".")} - {item.path for item in items}
-    return sorted(file.relative_to(root) for file in found)
+    others = {file for file in inside if not file.name.startswith(".")} - {item.path for item in items}
+    return sorted(file.relative_to(root) for file in others)
 
 
 def _describe(overlooked: list[Path]) -> str:
@@ -194,9 +194,9 @@ def _decode_cached(items: tuple[_Item, ...], size: int) -> list[_Decoded | Image
     return parallel_map(read, items)
 
 
-def _stack_masks(kept: list[_Item], results: list[_Decoded], kinds: np.ndarray, notes: list[str]):
+def _stack_masks(usable: list[_Item], results: list[_Decoded], kinds: np.ndarray, notes: list[str]):
     """Masks bool (N, size, size), or None if no image of the folder has one."""
-    if all(item.mask is None for item in kept):
+    if all(item.mask is None for item in usable):
         return None
     masks = np.stack([result.mask for result in results])
     empty = int(((kinds != GOOD) & ~masks.any(axis=(1, 2))).sum())

@@ -33,7 +33,7 @@ class ImageFileError(ValueError):
 @cache
 def image_suffixes() -> frozenset[str]:
     """Lower-case file name endings that Pillow opens, each with its dot."""
-    # Formats that Pillow lists but only opens with the help of another program.
+    # Formats that Pillow lists but opens only with another program.
     foreign = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
     known = Image.registered_extensions()
     return frozenset(suffix for suffix, kind in known.items() if kind in Image.OPEN and kind not in foreign)
@@ -47,10 +47,10 @@ def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"'{folder}' is not a folder.\nCheck the path; it has to hold image files.")
-    found = folder.rglob("*") if recursive else folder.iterdir()
+    files = folder.rglob("*") if recursive else folder.iterdir()
     return sorted(
         file
-        for file in found
+        for file in files
         if file.suffix.lower() in image_suffixes() and not file.name.startswith(".") and file.is_file()
     )
 
@@ -66,8 +66,8 @@ def read_image(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as file:
-            # Orientation first: a phone's photo carries it as a tag. Then the pixels, which is where a
-            # truncated file shows.
+            # Orientation first: a phone's photo carries it as a tag. A truncated file fails only when its
+            # pixels are read.
             image = ImageOps.exif_transpose(file)
             image.load()
     except (

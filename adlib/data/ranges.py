@@ -1,7 +1,7 @@
 """The three value ranges of an image, and the only place where one becomes another.
 
 In memory an image is uint8 in [0, 255]; a network with a tanh output works in [-1, 1]; one with a sigmoid or
-a linear output works in [0, 1]. Mixing them up is the classic silent mistake, hence the type checks.
+a linear output works in [0, 1]. Mixing them up raises no error by itself, hence the type checks.
 """
 
 from __future__ import annotations

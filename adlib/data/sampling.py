@@ -1,4 +1,4 @@
-"""Which labelled anomalies a supervised detector is shown: four ways to choose them from a pool.
+"""Which labelled anomalies a supervised detector learns from: four ways to choose them from a pool.
 
     "natural"       at random, so every kind is as frequent as it happens to be
     "random"        equally many of every kind, at random inside a kind
@@ -23,35 +23,35 @@ from adlib.errors import unknown_name
 SAMPLINGS = ("proportional", "equal", "random", "natural")
 CLUSTERS = 10
 COMPONENTS = 50
-_KNOWN: OrderedDict[str, np.ndarray] = OrderedDict()  # clusters found before, by pixels and seed
+_COMPUTED: OrderedDict[str, np.ndarray] = OrderedDict()  # clusters, by a hash of the pixels and the seed
 
 
 def choose_anomalies(
-    images: Tensor, kinds: np.ndarray, wanted: int, sampling: str, rng: np.random.Generator, seed: int = 0
+    images: Tensor, kinds: np.ndarray, number: int, sampling: str, rng: np.random.Generator, seed: int = 0
 ) -> np.ndarray:
     """Indices of the chosen images, in a seeded order.
 
     Args:
         images: the pool, uint8 (N, C, H, W).
         kinds: kind of each image, str (N,).
-        wanted: how many; fewer are chosen where the smallest kind cannot fill its equal share ("each class is
+        number: how many; fewer are chosen where the smallest kind cannot fill its equal share ("each class is
             sampled down to the smallest").
         sampling: one of SAMPLINGS.
         rng: every draw comes from it.
         seed: of the clustering.
 
     Raises:
-        ValueError: an unknown sampling, or a pool smaller than `wanted`.
+        ValueError: an unknown sampling, or a pool smaller than `number`.
     """
     if sampling not in SAMPLINGS:
         raise unknown_name("sampling", sampling, SAMPLINGS)
-    if wanted > len(kinds):
-        raise ValueError(f"{wanted} anomalies are wanted of a pool of {len(kinds)}; ask for fewer.")
+    if number > len(kinds):
+        raise ValueError(f"{number} anomalies are asked for, of a pool of {len(kinds)}; ask for fewer.")
     if sampling == "natural":
-        return rng.permutation(len(kinds))[:wanted]
+        return rng.permutation(len(kinds))[:number]
     names, counts = np.unique(kinds, return_counts=True)
     chosen = []
-    for name, quota in zip(names, equal_quotas(counts, wanted, rng)):
+    for name, quota in zip(names, equal_quotas(counts, number, rng)):
         members = np.flatnonzero(kinds == name)
         if sampling == "random":
             chosen.append(rng.permutation(members)[:quota])
@@ -61,51 +61,51 @@ def choose_anomalies(
     return rng.permutation(np.concatenate(chosen))
 
 
-def equal_quotas(counts: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarray:
+def equal_quotas(counts: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
     """How many of each kind: equal shares that differ by one at most, none above the smallest kind's count.
 
     Args:
         counts: images there are of each kind, (K,).
-        wanted: their sum, if every kind has so many.
+        number: their sum, if every kind has so many.
         rng: decides which kinds get one more where the division leaves a rest.
 
     Returns:
         int (K,).
     """
-    share, rest = divmod(wanted, len(counts))
+    share, rest = divmod(number, len(counts))
     quotas = np.full(len(counts), share)
     quotas[rng.permutation(len(counts))[:rest]] += 1
     return np.minimum(quotas, counts.min())
 
 
 def draw_from_clusters(
-    clusters: np.ndarray, wanted: int, sampling: str, rng: np.random.Generator
+    clusters: np.ndarray, number: int, sampling: str, rng: np.random.Generator
 ) -> np.ndarray:
-    """Indices of `wanted` members, cluster by cluster.
+    """Indices of `number` members, cluster by cluster.
 
     Args:
         clusters: cluster number of each member, int (N,).
-        wanted: at most N.
+        number: at most N.
         sampling: "proportional" (largest remainders decide the last ones) or "equal" (a cluster smaller than its
-            share gives all it has, and the others make up for it).
+            share gives all it has, and the others give more).
         rng: draws inside each cluster.
 
     Returns:
-        int (wanted,), each index once.
+        int (number,), each index once.
     """
     sizes = np.bincount(clusters)
     if sampling == "proportional":
-        exact = wanted * sizes / sizes.sum()
+        exact = number * sizes / sizes.sum()
         quotas = np.floor(exact).astype(int)
-        rest = wanted - quotas.sum()
+        rest = number - quotas.sum()
         quotas[np.argsort(quotas - exact, kind="stable")[:rest]] += 1
     else:
         quotas = np.zeros_like(sizes)
-        while (missing := wanted - quotas.sum()) > 0:
+        while (missing := number - quotas.sum()) > 0:
             open_ = np.flatnonzero(quotas < sizes)
             share = max(1, missing // len(open_))
-            for number in open_[:missing]:
-                quotas[number] = min(sizes[number], quotas[number] + share)
+            for cluster in open_[:missing]:
+                quotas[cluster] = min(sizes[cluster], quotas[cluster] + share)
     drawn = [rng.permutation(np.flatnonzero(clusters == k))[:quota] for k, quota in enumerate(quotas)]
     return np.concatenate(drawn)
 
@@ -122,18 +122,18 @@ def kmeans_clusters(images: Tensor, seed: int = 0, clusters: int = CLUSTERS) -> 
         int (N,), 0 to k - 1; clusters that are empty do not occur.
     """
     key = hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest() + f"-{seed}-{clusters}"
-    if key not in _KNOWN:
-        _KNOWN[key] = _kmeans(images.flatten(1).numpy(), seed, min(clusters, len(images)))
-        while len(_KNOWN) > 64:  # a sweep meets the same nine classes in every one of its ten problems
-            _KNOWN.popitem(last=False)
-    return _KNOWN[key].copy()
+    if key not in _COMPUTED:
+        _COMPUTED[key] = _kmeans(images.flatten(1).numpy(), seed, min(clusters, len(images)))
+        while len(_COMPUTED) > 64:  # a sweep clusters the same nine classes in each of its ten problems
+            _COMPUTED.popitem(last=False)
+    return _COMPUTED[key].copy()
 
 
 def _kmeans(pixels: np.ndarray, seed: int, clusters: int) -> np.ndarray:
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
 
-    # In float32 the rounding of a processor would decide who joins whom.
+    # In float32 an image's cluster would depend on how a processor rounds.
     features = pixels.astype(np.float64) / 255
     if (features == features[0]).all():
         return np.zeros(len(features), int)
@@ -141,8 +141,8 @@ def _kmeans(pixels: np.ndarray, seed: int, clusters: int) -> np.ndarray:
     if components >= 1:
         pca = PCA(components, svd_solver="randomized", iterated_power=2, random_state=seed)
         features = pca.fit_transform(features)
-    found = KMeans(clusters, n_init=1, random_state=seed).fit_predict(features)
-    return np.unique(found, return_inverse=True)[1]  # duplicates can leave a cluster without members
+    labels = KMeans(clusters, n_init=1, random_state=seed).fit_predict(features)
+    return np.unique(labels, return_inverse=True)[1]  # duplicates can leave a cluster without members
 
 
 __all__ = [

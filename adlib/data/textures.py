@@ -1,6 +1,6 @@
 """Procedural surfaces seen by a line-scan camera: wood, screen glass, brushed metal.
 
-Honest stand-ins for the papers' private sets. What makes a set hard is kept: boards differ in colour, ring
+They stand in for the papers' private sets. Normal images vary as real ones do: boards differ in colour, ring
 spacing and pin knots, glass carries dust, metal carries hairlines along the brushing, so a detector that
 flags everything unusual flags normal images too. Everything is drawn for a whole stack of images at once.
 """

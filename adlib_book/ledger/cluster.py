@@ -1,9 +1,9 @@
-"""Handing jobs to Dask: on this machine or on a cluster, each result once, whoever dies in between.
+"""Handing jobs to Dask, on this machine or on a cluster: each result is recorded once, also when workers die.
 
 A job is a key and the arguments of one function. Equal jobs have equal keys, so a scheduler that two sweeps
 share computes each once; and a ledger takes each id once, so that two schedulers, a repeated sweep or a client
-that was killed and called again leave no double either. Only as many jobs are in flight as keep the workers busy,
-and a finished one is forgotten at once: ten thousand need no more memory than ten.
+that was killed and called again record nothing twice either. Only as many jobs are in flight as keep the workers busy,
+and a finished one is released at once: ten thousand need no more memory than ten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 AHEAD = 2  # jobs in flight per worker thread: one computed, one on its way
 _COUNT_AGAIN = 5.0  # seconds between two looks at how many workers there are
-_LIVES = 10  # a job is given up as the murderer of its workers after so many of them
+_LIVES = 10  # a job is abandoned after so many deaths of the workers that ran it
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def connect(scheduler: str | None = None, workers: int = 1) -> Iterator[Client]:
 
     Raises:
         ValueError: Dask is not installed.
-        OSError: nobody answers at that address.
+        OSError: no scheduler answers at that address.
     """
     try:
         import dask
@@ -89,8 +89,8 @@ def dashboard(client: Client) -> str:
 def share(client: Client, data: Any, key: str) -> Future:
     """Data as an argument of jobs, sent once however many use them.
 
-    They travel as part of the graph, not scattered: when the one worker that holds them dies, the scheduler
-    sends them again.
+    They are sent as part of the task graph instead of by Dask's `scatter`: when the one worker that holds them dies,
+    the scheduler sends them again.
 
     Args:
         data: anything that can be pickled.
@@ -112,8 +112,8 @@ def hand_out(
 
     Args:
         client: from `connect`.
-        function: importable by the workers; called once per job, twice if a worker died under it.
-        jobs: read lazily, only as far ahead as the workers need.
+        function: importable by the workers; called once per job, and again if its worker died.
+        jobs: read lazily, only as far ahead as keeps the workers busy.
 
     Yields:
         Each job with its result, or with the exception that it ended in, in the order in which they finish.
@@ -164,15 +164,15 @@ def collect(
     waiting = (job for job in jobs if job.key not in ledger.refreshed())
     for job, outcome in hand_out(client, function, waiting):
         try:
-            told = isinstance(outcome, BaseException) or ledger.add(outcome)
-        except ValueError as error:  # a record that cannot be kept is that job's failure, not the others'
-            outcome, told = error, True
-        if told:
+            new = isinstance(outcome, BaseException) or ledger.add(outcome)
+        except ValueError as error:  # a record that the ledger refuses is that job's failure, not the others'
+            outcome, new = error, True
+        if new:
             yield job, outcome
 
 
 class _Room:
-    """How many jobs may be in flight: follows the number of workers, asked for now and then."""
+    """How many jobs may be in flight, by the number of workers, which is asked for every few seconds."""
 
     def __init__(self, client: Client):
         self._client, self._threads, self._asked = client, 1, float("-inf")

@@ -189,7 +189,9 @@ def _in_turn(
             continue
         try:
             added = book.add(record)
-        except ValueError as error:  # a record that cannot be kept is that task's failure, not the others'
+        except (
+            ValueError
+        ) as error:  # a record that the ledger refuses is that task's failure, not the others'
             yield key, error
             continue
         if added:
@@ -199,7 +201,7 @@ def _in_turn(
 def _jobs(
     client: Any, waiting: dict[str, Task], device: str, failed: list[tuple[str, Exception]]
 ) -> Iterator[cluster.Job]:
-    """Tasks as jobs; their data are read here when their turn comes, and sent once while they are in use.
+    """Tasks as jobs; the data of each are read here just before it starts, and sent once while they are in use.
 
     A task whose data cannot be read goes into `failed`, and the others go on.
     """

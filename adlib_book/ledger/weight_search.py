@@ -34,13 +34,13 @@ def candidates(rule: str = "more than twice") -> list[dict[str, float]]:
     """
     if rule not in RULES:
         raise ValueError(f"rule is {rule!r}; expected one of {', '.join(map(repr, RULES))}.")
-    names, found = NORMAL_WEIGHTS + ANOMALY_WEIGHTS, []
+    names, chosen = NORMAL_WEIGHTS + ANOMALY_WEIGHTS, []
     for values in itertools.product(VALUES, repeat=len(names)):
         weights = dict(zip(names, values))
         normal, anomaly = (sum(weights[n] for n in group) for group in (NORMAL_WEIGHTS, ANOMALY_WEIGHTS))
         if rule == "none" or normal > 2 * anomaly or (rule == "at least twice" and normal == 2 * anomaly):
-            found.append(weights)
-    return found
+            chosen.append(weights)
+    return chosen
 
 
 def draw(count: int, seed: int = 0) -> list[dict[str, float]]:
@@ -67,8 +67,8 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
         table: rows of the dual discriminator from `adlib_book.ledger.results.load("chapter3_weights")`.
 
     Returns:
-        One row per candidate: its six weights, runs, validation_auroc, image_auroc (looked at afterwards: nothing is
-        chosen by it), published (whether it is Table 2's). The index is the rank, from 1.
+        One row per candidate: its six weights, runs, validation_auroc, image_auroc (nothing is chosen by it),
+        published (whether it is Table 2's). The index is the rank, from 1.
 
     Raises:
         ValueError: no row has a validation_auroc.
