@@ -24,6 +24,10 @@ for name, group in {
     app.add_typer(group, name=name)
 
 Profile = Annotated[str, typer.Option(help="smoke, book or paper")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="chapters at once; by default one per core, as far as memory goes", min=1),
+]
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", "-p", help="name=value, as often as needed")
 ]
@@ -73,11 +77,13 @@ def chapters_run(
     parameter: Parameters = None,
     all_: Annotated[bool, typer.Option("--all", help="every chapter")] = False,
     force: Annotated[bool, typer.Option(help="execute even if nothing has changed")] = False,
+    workers: Workers = None,
 ) -> None:
     """Execute a chapter and hold its numbers against their baselines."""
     from adlib_book.nightly.check import run_and_check
 
-    _finish(run_and_check(_chapters(name, all_), profile, _parameters(parameter), force=force))
+    names, parameters = _chapters(name, all_), _parameters(parameter)
+    _finish(run_and_check(names, profile, parameters, force=force, workers=workers))
 
 
 @baselines.command("check")
@@ -130,6 +136,7 @@ def run_nightly(
     ] = "nightly",
     profile: Profile = "book",
     fresh: Annotated[bool, typer.Option("--fresh", help="do not go on with an interrupted night")] = False,
+    workers: Workers = None,
 ) -> None:
     """Execute chapters afresh, hold them against baselines and history, write a report and append to the history.
 
@@ -139,7 +146,8 @@ def run_nightly(
     """
     from adlib_book.nightly.night import exit_code_of_night
 
-    _end(exit_code_of_night(names or (), tier=tier, profile=profile, fresh=fresh, say=typer.echo))
+    options = {"tier": tier, "profile": profile, "fresh": fresh, "workers": workers}
+    _end(exit_code_of_night(names or (), **options, say=typer.echo))
 
 
 @history.command("keep")
@@ -174,14 +182,14 @@ def run_sweep(
 
 
 @site.command("build")
-def site_build(profile: Profile = "book") -> None:
+def site_build(profile: Profile = "book", workers: Workers = None) -> None:
     """Execute every chapter and build the pages into _build/html.
 
     Ends with 0 once the pages are built, also if a number has left its band: its page says so, and the last line.
     """
     from adlib_book.site.build import build_book
 
-    build_book(profile)
+    build_book(profile, workers)
 
 
 @site.command("pdf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -17,11 +18,12 @@ import torch
 from adlib import load
 from adlib.files import locked
 
-# Tests that execute chapters, or want the pages made from them, share one worker: chapters run one at a time anyway.
+# Tests that share a worker: those of one executed chapter, and those of the pages that one worker builds.
+CHAPTER = re.compile(r"tests/notebooks/test_chapters_smoke\.py::.*\[(.+)\]")
 TOGETHER = {
-    "tests/notebooks/test_chapters_smoke.py": "chapters",
-    "tests/browser/": "chapters",
-    "tests/colab/": "chapters",
+    "tests/browser/": "pages",
+    "tests/notebooks/test_chapters_smoke.py": "pages",
+    "tests/colab/": "colab",
     "tests/site/test_build.py": "site",
 }
 
@@ -33,14 +35,24 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if chapter := CHAPTER.match(nodeid):
+                return f"chapter {chapter[1]}"
             return next((name for start, name in TOGETHER.items() if nodeid.startswith(start)), nodeid)
 
+    config.option.loadscopereorder = False  # the order below, not the largest groups first
     return Together(config, log)
 
 
-def pytest_collection_modifyitems(items):
-    """Chapters are executed by the tests that look at them one by one; whatever wants the pages comes after."""
-    items.sort(key=lambda item: not {"site", "smoke_site", "address"}.isdisjoint(item.fixturenames))
+def pytest_collection_modifyitems(config, items):
+    """Chapters come before the pages that are made from them; several workers begin with both, which take longest."""
+
+    def place(item) -> int:
+        if not {"site", "smoke_site", "address"}.isdisjoint(item.fixturenames):
+            return 2
+        chapter = CHAPTER.match(item.nodeid) is not None
+        return 1 if chapter else 3 if hasattr(config, "workerinput") else 0
+
+    items.sort(key=place)
 
 
 def pytest_addoption(parser):

@@ -9,7 +9,8 @@ import pytest
 from tiny_checkout import CELLS, make_workspace, write_notebook
 
 from adlib_book import cli
-from adlib_book.nightly import baselines, check, night
+from adlib_book.nightly import baselines, night
+from adlib_book.runner import parallel
 from adlib_book.runner import workspace as places
 from adlib_book.site import build
 
@@ -47,7 +48,7 @@ def no_kernel(monkeypatch):
             **where,
         }
 
-    for module in (baselines, build, check):
+    for module in (baselines, parallel):
         monkeypatch.setattr(module, "run_chapter", fake)
     return numbers
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adlib_book.nightly import bands
-from adlib_book.runner.run import run_chapter
+from adlib_book.runner.parallel import run_all
 from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace
 
@@ -17,8 +17,9 @@ def run_and_check(
     parameters: Mapping[str, Any],
     *,
     force: bool = False,
+    workers: int | None = None,
 ) -> list[bands.Deviation]:
-    """Execute chapters one after the other and hold their numbers against the bands.
+    """Execute chapters and hold their numbers against the bands.
 
     A run with other parameters than the chapter's defaults has no baselines and is not held against any.
 
@@ -27,18 +28,18 @@ def run_and_check(
         profile: "smoke", "book" or "paper".
         parameters: values for parameters that the notebooks declare.
         force: execute even if nothing has changed.
+        workers: chapters at once; by default as many as cores and memory allow.
 
     Returns:
         Every number outside its band, over all chapters; also printed.
 
     Raises:
-        ValueError, ChapterError: as from `run_chapter`.
+        ValueError: unknown chapter, profile or parameter; nothing is executed.
+        ChapterError: after the last chapter, naming all that failed.
     """
     workspace = Workspace.here()
     deviations = []
-    for name in names:
-        record = run_chapter(name, profile, parameters, force=force, workspace=workspace)
-        say(f"{record['id']}: {record['seconds']:.0f} s, {len(record['metrics'])} numbers")
+    for record in run_all(names, profile, parameters, force=force, workspace=workspace, workers=workers):
         if parameters:
             say("  with parameters of your own: not held against baselines")
         else:

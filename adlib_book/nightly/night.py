@@ -11,7 +11,8 @@ import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -27,8 +28,8 @@ from adlib_book.nightly.schedule import Slot, chapters_of, schedule
 from adlib_book.runner import terminal
 from adlib_book.runner.inputs import code_hash, data_listing
 from adlib_book.runner.kernel import KernelDied
+from adlib_book.runner.parallel import Crew, workers_for
 from adlib_book.runner.provenance import provenance
-from adlib_book.runner.run import run_chapter
 from adlib_book.runner.workspace import PROFILES, Workspace
 
 ATTEMPTS = 3
@@ -41,6 +42,7 @@ def nightly(
     tier: str = "nightly",
     profile: str = "book",
     fresh: bool = False,
+    workers: int | None = None,
     say: Callable[[str], None] = print,
     workspace: Workspace | None = None,
 ) -> Night:
@@ -51,6 +53,7 @@ def nightly(
         tier: see `chapters_of`.
         profile: "smoke", "book" or "paper".
         fresh: begin anew even if an interrupted night could go on.
+        workers: chapters at once; by default as many as cores and memory allow.
         say: called with a line of report for each step.
         workspace: another checkout than this one.
 
@@ -73,20 +76,46 @@ def nightly(
         night = None if fresh else _interrupted(folder, chapters, workspace)
         night = night or _begin(chapters, profile, workspace)
         _save(night, folder)  # from now on no older report is taken for this night's
-        for name in night.chapters:
-            if name in night.outcomes:
-                say(f"{name}: finished before the interruption, {night.outcomes[name].outcome}")
-                continue
-            outcome = _run_one(name, night, slots[name], workspace)
-            night.outcomes[name] = outcome
-            _save(night, folder)
-            say(f"{name}: {outcome.outcome}{_details(outcome)}")
+        _execute(night, folder, slots, workers, say, workspace)
         night.finished = True
         page = _save(night, folder)
     for sentence in night.environment:
         say(f"environment: {sentence}")
     say(f"report: {page}")
     return night
+
+
+def _execute(
+    night: Night,
+    folder: Path,
+    slots: Mapping[str, Slot],
+    workers: int | None,
+    say: Callable[[str], None],
+    workspace: Workspace,
+) -> None:
+    """Execute the chapters that have no outcome yet; each outcome is saved at once, and said in reading order."""
+    for name, outcome in night.outcomes.items():
+        say(f"{name}: finished before the interruption, {outcome.outcome}")
+    open_chapters = [name for name in night.chapters if name not in night.outcomes]
+    workers = workers_for(len(open_chapters), workers)
+    if len(open_chapters) > 1:
+        say(f"{len(open_chapters)} chapters, {workers} at a time")
+    one_verdict_at_a_time = threading.Lock()
+    with Crew(workers) as crew:
+
+        def work(name: str) -> Outcome:
+            outcome = _attempts(name, night, slots[name], crew, workspace)
+            with one_verdict_at_a_time:
+                _judge(outcome, night, workspace)
+                outcomes = night.outcomes | {name: outcome}
+                night.outcomes = {each: outcomes[each] for each in night.chapters if each in outcomes}
+                _save(night, folder)
+            return outcome
+
+        for name, outcome in crew.map(work, open_chapters):
+            if isinstance(outcome, Exception):
+                raise outcome
+            say(f"{name}: {outcome.outcome}{_details(outcome)}")
 
 
 def exit_code_of_night(names: Iterable[str], **how: Any) -> int:
@@ -170,12 +199,17 @@ def night_inputs(chapters: Iterable[str], workspace: Workspace) -> str:
     return digest.hexdigest()
 
 
-def _run_one(name: str, night: Night, slot: Slot, workspace: Workspace) -> Outcome:
-    """A chapter's night: attempts, verdict, a line in the history."""
+def _attempts(name: str, night: Night, slot: Slot, crew: Crew, workspace: Workspace) -> Outcome:
+    """A chapter's outcome, after a few attempts if the machine fails."""
     outcome = Outcome(name, "infrastructure", attempts=0, again=True)
     while outcome.again and outcome.attempts < ATTEMPTS:
-        outcome = _attempt(name, night, slot, outcome.attempts + 1, workspace)
-    past = history.runs(workspace, night.profile)
+        outcome = _attempt(name, night, slot, outcome.attempts + 1, crew, workspace)
+    return outcome
+
+
+def _judge(outcome: Outcome, night: Night, workspace: Workspace) -> None:
+    """Hold a chapter's outcome against its history, and add it there."""
+    name, past = outcome.chapter, history.runs(workspace, night.profile)
     if outcome.record:
         line = history.line(outcome.record, night.id, outcome.outcome)
         drifts = history.drifts(workspace, night.profile, name, [*past, line])
@@ -188,13 +222,14 @@ def _run_one(name: str, night: Night, slot: Slot, workspace: Workspace) -> Outco
         line = history.line(run | provenance() | {"started_at": now}, night.id, outcome.outcome)
     outcome.changes = history.changes(past, line)
     results.Ledger(history.path(workspace, night.profile)).add(line)
-    return outcome
 
 
-def _attempt(name: str, night: Night, slot: Slot, number: int, workspace: Workspace) -> Outcome:
+def _attempt(name: str, night: Night, slot: Slot, number: int, crew: Crew, workspace: Workspace) -> Outcome:
     try:
         # Forced: an executed copy, however it came about, is no evidence of how the code runs tonight.
-        record = run_chapter(name, night.profile, force=True, limit=60 * slot.minutes, workspace=workspace)
+        record = crew.run_chapter(
+            name, night.profile, force=True, limit=60 * slot.minutes, workspace=workspace
+        )
         deviations = [str(each) for each in bands.check(workspace.root, record)]
     except KernelDied as error:
         return Outcome(name, "infrastructure", number, str(error), again=True)

@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 
 from adlib import environment
+from adlib_book.runner.kernel import THREADS
 from adlib_book.runner.workspace import Workspace
 
 # Below adlib_book/, what notebooks import and what that imports (a test follows the imports). All of adlib/ counts.
@@ -45,17 +46,17 @@ def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], wo
     """Hash of everything that the numbers of a run depend on.
 
     The notebook's code, the parameters, the sources that chapters read (`code_hash`), the lock, the installed versions,
-    threads, vector instructions and accelerator, the ledger in `results/`, and the files under ADLIB_DATA and below
-    any folder that a parameter names. (jupyter-cache compares the notebook's cells alone, and so returns old numbers
-    after the package has changed.) Prose is left out: see `adlib_book.runner.run.with_prose_of`.
+    the kernel's threads, vector instructions and accelerator, the ledger in `results/`, and the files under ADLIB_DATA
+    and below any folder that a parameter names. (jupyter-cache compares the notebook's cells alone, and so returns old
+    numbers after the package has changed.) Prose is left out: see `adlib_book.runner.run.with_prose_of`.
 
     Returns:
         64 hex digits.
     """
     digest = hashlib.sha256()
     hardware = environment.hardware()
-    place = [hardware.get(name) for name in ("threads", "instructions", "accelerator")]
-    identity = [code_cells(notebook), dict(parameters), environment.versions(), place]
+    machine = [THREADS, hardware["instructions"], hardware.get("accelerator")]
+    identity = [code_cells(notebook), dict(parameters), environment.versions(), machine]
     digest.update(json.dumps(identity, sort_keys=True).encode())
     digest.update(code_hash().encode())
     for path in [workspace.root / "requirements.lock", *sorted((workspace.root / "results").glob("*.jsonl"))]:

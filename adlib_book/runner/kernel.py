@@ -17,12 +17,14 @@ from adlib.files import write_atomic
 from adlib_book.runner.watch import Watch
 from adlib_book.runner.workspace import Workspace
 
+# Of every kernel: chapters run side by side, and sums of floating-point numbers depend on the number of threads.
+THREADS = 1
 # Longest time for one cell, in seconds: far above the budget, so that only what hangs is stopped.
 CELL_TIMEOUT = {"smoke": 600, "book": 3600, "paper": 7 * 24 * 3600}
 
 
 class KernelDied(ChapterError):
-    """The kernel died or never came up: a fault of the machine until shown otherwise, so worth another try."""
+    """The kernel or the process that started it died, or never came up: a fault of the machine, worth another try."""
 
 
 def execute(
@@ -38,7 +40,7 @@ def execute(
     folder.mkdir(parents=True)
     output = folder / source.name
     try:
-        with _kernel(workspace) as kernel:
+        with _kernel(workspace.build / "jupyter" / folder.name) as kernel:
             papermill.execute_notebook(
                 str(source),
                 str(output),
@@ -66,11 +68,19 @@ def execute(
     return output.read_text()
 
 
+def import_path() -> str:
+    """PYTHONPATH of a process that imports the packages of this process."""
+    packages = str(Path(environment.__file__).parent.parent)
+    return os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH", "")]))
+
+
 @contextmanager
-def _kernel(workspace: Workspace) -> Iterator[str]:
-    """A kernel that is this very interpreter, importing this checkout, whatever kernels the machine knows."""
-    name, paths = "adlib", workspace.build / "jupyter"
-    python_path = [str(Path(environment.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+def _kernel(place: Path) -> Iterator[str]:
+    """The name of a kernel that is this very interpreter, importing this checkout, whatever kernels the machine knows.
+
+    Args:
+        place: where it is described, for this run alone.
+    """
     spec = {
         # Errors only: a kernel on the same machine warns about unencrypted sockets at every start.
         "argv": [
@@ -80,17 +90,17 @@ def _kernel(workspace: Workspace) -> Iterator[str]:
         "display_name": "adlib",
         "language": "python",
         "env": {
-            "OMP_WAIT_POLICY": "passive",
+            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS)),
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-            "PYTHONPATH": os.pathsep.join(filter(None, python_path)),
+            "PYTHONPATH": import_path(),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         },
     }
-    write_atomic(paths / "kernels" / name / "kernel.json", json.dumps(spec))
+    write_atomic(place / "kernels" / "adlib" / "kernel.json", json.dumps(spec))
     before = os.environ.get("JUPYTER_PATH")
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(paths), before]))
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(place), before]))
     try:
-        yield name
+        yield "adlib"
     finally:
         if before is None:
             del os.environ["JUPYTER_PATH"]

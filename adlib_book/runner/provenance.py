@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adlib import environment
+from adlib_book.runner.kernel import THREADS
 
 
 def reported(notebook: Any) -> dict[str, dict[str, float | None]]:
@@ -35,7 +36,7 @@ def reported(notebook: Any) -> dict[str, dict[str, float | None]]:
 
 
 def provenance() -> dict[str, Any]:
-    """Where and with what the present process computes.
+    """Where and with what a kernel of this machine computes.
 
     Returns:
         Keys "adlib" (source hash), "hash_scheme", "commit", "device", "versions" and "hardware".
@@ -48,5 +49,5 @@ def provenance() -> dict[str, Any]:
         "commit": environment.git_commit(),
         "device": str(pick_device("auto")),
         "versions": environment.versions(),
-        "hardware": environment.hardware(),
+        "hardware": environment.hardware() | {"threads": THREADS},
     }

@@ -1,4 +1,4 @@
-"""Executing a chapter: one at a time, cached by everything its numbers depend on.
+"""Executing a chapter, cached by everything its numbers depend on.
 
 What a run leaves, below `_build/executed/<profile>/`: the executed notebook `<chapter>.ipynb` and its
 record `<chapter>.json` (metrics, seconds, parameters, provenance). The record is written last, so that a
@@ -26,7 +26,7 @@ from adlib_book.runner.kernel import execute
 from adlib_book.runner.parameters import checked_parameters, declared_parameters
 from adlib_book.runner.provenance import provenance, reported
 from adlib_book.runner.watch import Watch
-from adlib_book.runner.workspace import Workspace, one_at_a_time
+from adlib_book.runner.workspace import Workspace, chapter_lock
 
 
 def run_chapter(
@@ -40,7 +40,8 @@ def run_chapter(
 ) -> dict[str, Any]:
     """Execute a chapter, unless an executed copy made from exactly the same things is there.
 
-    Where only its prose has changed since, the copy is given the new prose.
+    Where only its prose has changed since, the copy is given the new prose. While another command executes the same
+    chapter in the same profile, this one waits.
 
     Args:
         name: chapter, e.g. "01_ganomaly_distances" or "01".
@@ -62,7 +63,7 @@ def run_chapter(
     workspace = workspace or Workspace.here()
     source = workspace.chapter(name)
     _read(source, profile, parameters)  # mistakes are refused at once, not after waiting for another command
-    with one_at_a_time(workspace):
+    with chapter_lock(workspace, source.stem, profile):
         environment.clear_cached_sources()  # sources and notebook may have been edited meanwhile
         notebook, values = _read(source, profile, parameters)
         key = cache_key(notebook, values, workspace)

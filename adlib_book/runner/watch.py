@@ -80,10 +80,10 @@ class Watch:
 
 
 def _kernel(process: Any) -> Any | None:
-    """The kernel among the children of this process."""
+    """The kernel that a process has started: a child of its own, not one of another chapter's process."""
     import psutil
 
-    for child in process.children(recursive=True):
+    for child in process.children():
         try:
             if any("ipykernel_launcher" in part for part in child.cmdline()):
                 return child

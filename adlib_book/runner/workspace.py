@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,11 +67,11 @@ class Workspace:
         return folder / f"{name}.ipynb", folder / f"{name}.json"
 
 
-@contextmanager
-def one_at_a_time(workspace: Workspace) -> Iterator[None]:
-    """Chapters of one checkout run in turn: side by side, two torch processes slow each other down.
+def chapter_lock(workspace: Workspace, name: str, profile: str) -> AbstractContextManager[None]:
+    """Held while a chapter is executed in a profile: of two commands that want the same one, one waits."""
+    return locked(workspace.build / "locks" / f"{name}.{profile}.lock")
 
-    Waits while another command runs one, or builds the pages.
-    """
-    with locked(workspace.build / "running.lock"):
-        yield
+
+def pages_lock(workspace: Workspace) -> AbstractContextManager[None]:
+    """Held while pages are built: there is one stage."""
+    return locked(workspace.build / "locks" / "pages.lock")

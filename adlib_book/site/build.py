@@ -14,34 +14,33 @@ from typing import Any
 from adlib.errors import ChapterError
 from adlib.files import write_atomic
 from adlib_book.nightly import bands
-from adlib_book.runner.run import run_chapter
+from adlib_book.runner.parallel import run_all
 from adlib_book.runner.terminal import say
-from adlib_book.runner.workspace import Workspace, one_at_a_time
+from adlib_book.runner.workspace import Workspace, pages_lock
 from adlib_book.site import pages
 from adlib_book.site.checks import check_pages, check_weight, let_keyboards_scroll
 from adlib_book.site.stage import make_stage, page_names
 
 
-def build_book(profile: str) -> list[bands.Deviation]:
+def build_book(profile: str, workers: int | None = None) -> list[bands.Deviation]:
     """Execute every chapter and build the pages.
 
     Numbers that have left their bands do not stop it: their pages say so at the top, and so does the last line.
+
+    Args:
+        profile: "smoke", "book" or "paper".
+        workers: chapters at once; by default as many as cores and memory allow.
 
     Returns:
         Every number outside its band; also printed.
 
     Raises:
         ValueError: unknown profile.
-        ChapterError: a chapter failed, or the pages are not fit to publish.
+        ChapterError: chapters failed, or the pages are not fit to publish.
     """
     workspace = Workspace.here()
-    records, deviations = [], []
-    for name in workspace.chapters():
-        say(f"executing {name} ({profile})")
-        record = run_chapter(name, profile, workspace=workspace)
-        say(f"  {record['id']}: {record['seconds']:.0f} s, {len(record['metrics'])} numbers")
-        records.append(record)
-        deviations += bands.check(workspace.root, record)
+    records = list(run_all(workspace.chapters(), profile, workspace=workspace, workers=workers))
+    deviations = [each for record in records for each in bands.check(workspace.root, record)]
     say("building the pages")
     # Pages of another profile never take the place of the book's.
     name = "html" if profile == "book" else f"html-{profile}"
@@ -71,7 +70,7 @@ def build_site(
         ChapterError: a chapter was not fully executed, the build gave a warning, or a page is missing.
     """
     workspace = workspace or Workspace.here()
-    with one_at_a_time(workspace):
+    with pages_lock(workspace):
         stage = make_stage(list(records), workspace)
         built = _render(stage, workspace.build)
         names = page_names(stage / "_toc.yml")

@@ -65,7 +65,8 @@ def last_verified(record: Mapping[str, Any]) -> str:
     device = record["device"].split(":")[0]
     machine = record["hardware"].get("accelerator") or record["hardware"]["processor"]
     if device == "cpu":
-        machine += f", {record['hardware']['cores']} cores"
+        threads = record["hardware"]["threads"]
+        machine += f", {threads} thread" + ("s" if threads > 1 else "")
     parts = [
         f"Last verified {day.day} {day:%B %Y}",
         f"commit {record['commit']}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,7 +19,7 @@ from adlib_book.ledger import results
 from adlib_book.nightly import bands, history, report, schedule
 from adlib_book.nightly import night as nights
 from adlib_book.nightly.record import Night, Outcome
-from adlib_book.runner import run
+from adlib_book.runner import parallel, run
 from adlib_book.runner.kernel import KernelDied
 from adlib_book.runner.run import run_chapter
 
@@ -30,7 +31,7 @@ def quiet(workspace):
     """A night in the miniature checkout, whose lock names nothing."""
 
     def call(*names, **how):
-        how = {"profile": "smoke", "say": lambda text: None, "workspace": workspace} | how
+        how = {"profile": "smoke", "workers": 1, "say": lambda text: None, "workspace": workspace} | how
         return nights.nightly(names, **how)
 
     return call
@@ -42,7 +43,7 @@ def scripted(workspace, monkeypatch):
     scripts: dict[str, list] = {}
     calls: list[str] = []
 
-    def fake(name, profile, *, force, limit, workspace):
+    def fake(name, profile, parameters, *, force, limit, workspace):
         calls.append(name)
         step = scripts[name].pop(0) if scripts.get(name) else 0.5
         if isinstance(step, BaseException):
@@ -52,7 +53,7 @@ def scripted(workspace, monkeypatch):
     for name in ("01_tiny", "02_tiny", "03_tiny"):
         write_notebook(workspace.root / "notebooks" / f"{name}.ipynb", CELLS)
         bands.update(workspace.root, a_record(name, 0.5, 0), "first")
-    monkeypatch.setattr(nights, "run_chapter", fake)
+    monkeypatch.setattr(parallel, "run_chapter", fake)
     return scripts, calls
 
 
@@ -188,6 +189,45 @@ def test_a_night_that_was_killed_goes_on_without_repeating(workspace, quiet, scr
     assert len(history.runs(workspace, "smoke")) == 3
     quiet()
     assert len(calls) == 7, "a night that has ended is over: the next one begins anew"
+
+
+@pytest.fixture
+def first_ends_last(workspace, scripted, monkeypatch):
+    """Three chapters at once, of which the first ends after the outcomes of the others have been saved."""
+    scripts, calls = scripted
+
+    def fake(crew, name, profile, *, force, limit, workspace):
+        end = time.monotonic() + 60
+        while name == "01_tiny" and len(Night.read(folder(workspace) / "night.json").outcomes) < 2:
+            assert time.monotonic() < end, "the other chapters are not executed meanwhile"
+            time.sleep(0.05)
+        return parallel.run_chapter(name, profile, None, force=force, limit=limit, workspace=workspace)
+
+    monkeypatch.setattr(parallel.Crew, "run_chapter", fake)
+    return scripts, calls
+
+
+def test_chapters_at_once_are_saved_as_they_end_and_reported_in_reading_order(quiet, first_ends_last):
+    lines = []
+    night = quiet(workers=3, say=lines.append)
+    assert first_ends_last[1][-1] == "01_tiny"
+    names = ["01_tiny", "02_tiny", "03_tiny"]
+    assert list(night.outcomes) == [line.partition(":")[0] for line in lines[1:-1]] == names
+    assert lines[0] == "3 chapters, 3 at a time"
+
+
+def test_an_interrupted_night_repeats_no_chapter_that_ended_while_an_earlier_one_ran(quiet, first_ends_last):
+    scripts, calls = first_ends_last
+    scripts["01_tiny"] = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        quiet(workers=3)
+    assert sorted(calls) == ["01_tiny", "02_tiny", "03_tiny"]
+    lines = []
+    assert quiet(workers=3, say=lines.append).finished
+    assert calls[3:] == ["01_tiny"]
+    assert [line.partition(",")[0] for line in lines[:2]] == [
+        f"0{n}_tiny: finished before the interruption" for n in (2, 3)
+    ]
 
 
 def test_a_broken_baseline_fails_its_chapter_and_no_other(workspace, quiet, scripted):
@@ -331,9 +371,9 @@ def test_a_changed_dependency_is_caught(workspace, quiet, scripted, monkeypatch)
     assert night.exit_code == 1
     assert "numpy is" in (folder(workspace) / "report.html").read_text()
 
-    real = nights.run_chapter
+    real = parallel.run_chapter
     upgraded = lambda *a, **k: real(*a, **k) | {"versions": {"torch": "2.15.0"}}  # noqa: E731
-    monkeypatch.setattr(nights, "run_chapter", upgraded)
+    monkeypatch.setattr(parallel, "run_chapter", upgraded)
     assert quiet().outcomes["01_tiny"].changes == ["torch 2.14.1 -> 2.15.0"]
 
 

@@ -204,10 +204,12 @@ def test_the_cache_key_changes_with_everything_that_can_move_a_number(workspace,
     keys.append(cache_key(notebook, {"seed": 0}, workspace))
     notebook.cells[2].source += "\n# changed"
     keys.append(cache_key(notebook, {"seed": 0}, workspace))
-    hardware = environment.hardware()
-    monkeypatch.setattr(environment, "hardware", lambda: hardware | {"threads": hardware["threads"] + 1})
+    hardware = environment.hardware() | {"instructions": "others"}
+    monkeypatch.setattr(environment, "hardware", lambda: hardware)
     keys.append(cache_key(notebook, {"seed": 0}, workspace))
     assert len(set(keys)) == len(keys)
+    hardware["threads"] += 1
+    assert cache_key(notebook, {"seed": 0}, workspace) == keys[-1], "of this process; kernels have one"
 
 
 def test_new_prose_is_taken_over_without_a_new_run(workspace):
