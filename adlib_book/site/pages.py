@@ -1,6 +1,5 @@
 """Pages and parts of pages that are made from the package and its runs, not written by hand.
 
-the package     one section per public module
 the data        one row per entry of the catalogue, and pictures of the sets that are in the installation
 the landing     the figure of the cell tagged `landing-figure`, from the run whose page is published
 the numbers     what a chapter has reported, as JSON and CSV beside its page
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import functools
 import io
 import json
 import posixpath
@@ -24,50 +24,9 @@ import nbformat
 from adlib.environment import source_hash
 from adlib.errors import ChapterError
 from adlib.files import write_atomic
+from adlib_book.site import reference
 
 MADE = Path("book") / "_static" / "made"  # below the stage; copied to the site with everything else static
-
-# As in the design: imports run downward only, so this order reads from the ground up.
-_ORDER = (
-    *("adlib/devices", "adlib/losses", "adlib/scores", "adlib/metrics", "adlib/transforms", "adlib/models"),
-    *(
-        "adlib/data",
-        "adlib/training",
-        "adlib/detectors",
-        "adlib/experiment",
-        "adlib/viz",
-        "adlib_book/reading",
-    ),
-    *(
-        "adlib_book/published",
-        "adlib_book/ledger",
-        "adlib_book/runner",
-        "adlib_book/nightly",
-        "adlib_book/site",
-    ),
-)
-
-
-def public_modules() -> list[str]:
-    """Names of the modules that have something public, from the bottom of the house to the top."""
-    root = Path(__file__).resolve().parent.parent.parent
-    found = []
-    for room in _ORDER:
-        inside = [path for path in sorted((root / room).glob("*.py")) if path.stem[0] != "_"]
-        found += [".".join(path.relative_to(root).with_suffix("").parts) for path in inside]
-        if (root / f"{room}.py").is_file() or not inside:
-            found.append(room.replace("/", "."))
-    return found
-
-
-def write_api(page: Path) -> None:
-    """Append one section per public module to the page about the package."""
-    sections = []
-    for module in public_modules():
-        directive = f".. automodule:: {module}\n   :members:\n   :show-inheritance:"
-        sections.append(f"## `{module}`\n\n```{{eval-rst}}\n{directive}\n```\n")
-    write_atomic(page, page.read_text() + "\n" + "\n".join(sections))
-
 
 # ---------------------------------------------------------------- data
 
@@ -84,10 +43,10 @@ def write_data(stage: Path) -> None:
             continue
         picture = MADE / f"data-{entry.pictured.replace('/', '-')}.png"
         # Reading all sets takes longer than the pages; the pictures change with the code alone.
-        kept = stage.parent / "samples" / f"{picture.stem}-{source_hash()}.png"
-        if not kept.is_file():
-            write_atomic(kept, _samples(entry.pictured))
-        write_atomic(stage / picture, kept.read_bytes())
+        cached = stage.parent / "samples" / f"{picture.stem}-{source_hash()}.png"
+        if not cached.is_file():
+            write_atomic(cached, _samples(entry.pictured))
+        write_atomic(stage / picture, cached.read_bytes())
         parts += [f"### `{entry.name}`", "", f"{entry.title}: {entry.count}; {entry.image_size}.", ""]
         parts += [f"![{entry.caption}]({posixpath.relpath(picture.as_posix(), 'book')})", ""]
         parts += [f"*Above, normal; below, anomalous. From: {entry.source}. Licence: {entry.licence}.*", ""]
@@ -115,9 +74,9 @@ def _samples(name: str, each: int = 8, size: int = 96) -> bytes:
     kinds = np.array(truth.kinds)
     members = [np.flatnonzero(kinds == kind) for kind in sorted(set(kinds[truth.labels]))]
     turns = [own[turn] for turn in range(each) for own in members if turn < len(own)][:each]
-    shown = [split.train.images[:each].numpy(), split.test.images[turns].numpy()]
+    groups = [split.train.images[:each].numpy(), split.test.images[turns].numpy()]
     rows = []
-    for images in shown:
+    for images in groups:
         framed = np.pad(images, ((0, 0), (0, 0), (0, 4), (0, 4)), constant_values=255)
         rows.append(np.concatenate(list(framed), axis=2))
     pixels = np.concatenate(rows, axis=1).transpose(1, 2, 0)
@@ -162,9 +121,9 @@ def write_numbers(stage: Path, record: Mapping[str, Any]) -> str:
         The line of links that goes below the chapter's title.
     """
     name = record["chapter"]
-    told = ("id", "commit", "adlib", "device", "started_at", "seconds", "profile", "parameters", "versions")
+    fields = ("id", "commit", "adlib", "device", "started_at", "seconds", "profile", "parameters", "versions")
     numbers = {key: value["value"] for key, value in record["metrics"].items()}
-    whole = {key: record[key] for key in told if key in record} | {"metrics": numbers}
+    whole = {key: record[key] for key in fields if key in record} | {"metrics": numbers}
     write_atomic(stage / MADE / f"{name}.json", json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -188,6 +147,8 @@ _LOCAL = re.compile(r"""\b(src|href|poster)=(["'])(?![a-z][a-z0-9+.-]*:|//|\#)([
 def write_whole_book(site: Path, names: Sequence[str]) -> Path:
     """All pages behind each other in one, `print.html`, from which a browser makes the PDF of the book.
 
+    The pages about single modules are left out: they are looked up, not read.
+
     Args:
         site: the built pages.
         names: of the pages in reading order, without suffix.
@@ -200,13 +161,15 @@ def write_whole_book(site: Path, names: Sequence[str]) -> Path:
     """
     frame, articles = "", []
     for name in names:
+        if name.startswith(f"{reference.INDEX}/"):
+            continue
         text = (site / f"{name}.html").read_text()
         match = re.search(r'<article class="bd-article"[^>]*>.*?</article>', text, re.DOTALL)
         if not match:
             raise ChapterError(f"{name}.html has no article; expected <article class='bd-article'>.")
-        folder = posixpath.dirname(name)
-        articles.append(_LOCAL.sub(lambda found, at=folder: _from_root(found, at), match[0]))
-        frame = frame or _LOCAL.sub(lambda found, at=folder: _from_root(found, at), text)
+        from_root = functools.partial(_from_root, folder=posixpath.dirname(name))
+        articles.append(_LOCAL.sub(from_root, match[0]))
+        frame = frame or _LOCAL.sub(from_root, text)
     frame = frame.replace('data-content_root="../"', 'data-content_root="./"')
     start = frame.index('<article class="bd-article"')
     end = frame.index("</article>", start) + len("</article>")
@@ -214,7 +177,7 @@ def write_whole_book(site: Path, names: Sequence[str]) -> Path:
     return write_atomic(site / "print.html", frame[:start] + body + frame[end:])
 
 
-def _from_root(found: re.Match[str], folder: str) -> str:
+def _from_root(match: re.Match[str], folder: str) -> str:
     """An attribute with its address as seen from the site's root."""
-    attribute, quote, address = found.groups()
+    attribute, quote, address = match.groups()
     return f"{attribute}={quote}{posixpath.normpath(posixpath.join(folder, address))}{quote}"

@@ -19,7 +19,7 @@ import yaml
 from adlib.errors import ChapterError
 from adlib.files import write_atomic
 from adlib_book.runner.workspace import Workspace
-from adlib_book.site import numbers, pages
+from adlib_book.site import numbers, pages, reference
 from adlib_book.site.chapter_page import numbers_outside, staged_notebook
 from adlib_book.site.repository import repository_setting, with_repository
 from adlib_book.site.scripts import fetch_scripts
@@ -42,7 +42,7 @@ def make_stage(records: Sequence[Mapping[str, Any]], workspace: Workspace) -> Pa
     notebooks = [_stage_chapter(record, stage, workspace) for record in records]
     fetch_scripts(stage / "book" / "_static" / "vendor")
     if (stage / "book" / "api.md").is_file():
-        pages.write_api(stage / "book" / "api.md")
+        reference.write_reference(stage)
     if (stage / "book" / "data.md").is_file():
         pages.write_data(stage)
     if (stage / "book" / "watched_numbers.md").is_file():

@@ -45,21 +45,21 @@ def _escape_text(text: str) -> str:
 
 def _paragraphs(lines: list[str]) -> list[list[str]]:
     """Lines between blank lines."""
-    found: list[list[str]] = [[]]
+    paragraphs: list[list[str]] = [[]]
     for line in lines:
         if line.strip():
-            found[-1].append(line)
-        elif found[-1]:
-            found.append([])
-    return [paragraph for paragraph in found if paragraph]
+            paragraphs[-1].append(line)
+        elif paragraphs[-1]:
+            paragraphs.append([])
+    return [paragraph for paragraph in paragraphs if paragraph]
 
 
 def _render(paragraph: list[str]) -> list[str]:
     first = paragraph[0]
+    if not _SECTION.match(first) and any(re.search(r"\S {3,}\S", line) for line in paragraph):
+        return ["::", "", *("    " + line for line in paragraph)]
     if _SECTION.match(first) or first.startswith(" "):
         return [escape(line) for line in paragraph]
-    if any(re.search(r"\S {3,}\S", line) for line in paragraph):
-        return ["::", "", *("    " + line for line in paragraph)]
     outer = [line for line in paragraph if not line.startswith(" ")]
     if len(outer) > 1 and all(_SETTING.match(line) for line in outer):
         return [_item(line) for line in paragraph]

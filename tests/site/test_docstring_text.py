@@ -30,6 +30,11 @@ def test_columns_become_a_literal_block():
     assert plain(["a.png      normal", "bb.png     other"])[:3] == ["::", "", "    a.png      normal"]
 
 
+def test_indented_columns_do_too_with_lines_that_go_on():
+    lines = ["    auroc      the last weights,", "               else the first", "    f1         best"]
+    assert plain(lines)[:-1] == ["::", "", *("    " + line for line in lines)]
+
+
 def test_settings_become_a_list():
     lines = ["steps: how many.", "patience: when to stop,", "    or None."]
     assert plain(lines)[:3] == ["- **steps**: how many.", "- **patience**: when to stop,", "  or None."]
