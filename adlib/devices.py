@@ -10,19 +10,24 @@ from torch import Tensor, nn
 
 from adlib.errors import unknown_name
 
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "fp64", "bf16")
 
 
-def pick_device(device: str | torch.device = "auto") -> torch.device:
+def pick_device(device: str | torch.device = "auto", precision: str = "fp32") -> torch.device:
     """The device to compute on.
 
     Args:
         device: "auto" takes CUDA, then MPS, then the CPU; anything torch knows ("cuda:1", "cpu", "meta") is
             taken as is.
+        precision: one of PRECISIONS. With "fp64" "auto" takes the CPU: MPS has no float64, and cards that have it
+            sum in an order of their own, while fp64 is there for runs that agree between machines.
 
     Raises:
-        ValueError: torch does not know the name, or the device is not on this machine.
+        ValueError: torch does not know the name, the device is not on this machine, or the precision is for
+            CPUs only.
     """
+    if device == "auto" and precision == "fp64":
+        return torch.device("cpu")
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -38,14 +43,18 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     )
     if missing:
         raise ValueError(f"device {device!r} is not on this machine; use device='auto' or 'cpu'.")
+    if precision == "fp64" and chosen.type not in ("cpu", "meta"):
+        raise ValueError(
+            f"precision 'fp64' is for the CPU, not for device {device!r}: use device='cpu', or precision='fp32'."
+        )
     return chosen
 
 
 def pick_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    """The autocast type for training: torch.bfloat16, or None for plain float32.
+    """The autocast type for training: torch.bfloat16, or None where the networks' own type is computed in.
 
     Args:
-        precision: "fp32", "bf16", or "auto", which times both on this device and takes bf16 only where it is at
+        precision: "fp32", "fp64", "bf16", or "auto", which times both on this device and takes bf16 only where it is at
             least 1.2 times faster (on processors and cards without bf16 arithmetic it is many times slower).
         device: where training will run.
 
@@ -54,11 +63,16 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype | None:
     """
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    if precision == "fp32" or device.type == "meta":
+    if precision in ("fp32", "fp64") or device.type == "meta":
         return None
     if precision == "bf16":
         return torch.bfloat16
     return torch.bfloat16 if _bf16_gain(device) >= 1.2 else None
+
+
+def network_dtype(precision: str) -> torch.dtype:
+    """Type of weights, scores and maps: float64 with "fp64", else float32 (bf16 is a matter of autocast)."""
+    return torch.float64 if precision == "fp64" else torch.float32
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:

@@ -236,7 +236,7 @@ def evaluate(
         found[short] = found[f"{short}/{usual}"]
     found["f1_all_positive"] = metrics.all_positive_f1(labels)
     if truth.masks is not None and detector.localises:
-        others = {f"/{name}": maps for name, maps in (seen.other_maps or {}).items()}
+        others = {f"/{name}": maps for name, maps in seen.other_maps.items()}
         for which, maps in ({"": seen.maps} | others).items():
             found[f"pixel_auroc{which}"] = metrics.pixel_auroc(truth.masks, maps.numpy())
             found[f"pixel_ap{which}"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
@@ -401,7 +401,7 @@ def _score_in_order(
             parts.append(released.inference_step(detector.normalise(images[rows])).scores)
     scores = {}
     for name in parts[0]:
-        values = torch.cat([part[name].float().cpu() for part in parts]).numpy()
+        values = torch.cat([part[name].to("cpu", detector.dtype) for part in parts]).numpy()
         scores[name] = np.empty_like(values)
         scores[name][order] = values
     return scores

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from adlib import progress as bars
 from adlib.averaging import WeightAverage
 from adlib.data import Augment, Batches, StreamedBatches
-from adlib.devices import PRECISIONS, pick_precision
+from adlib.devices import PRECISIONS, at_least_float32, pick_precision
 from adlib.errors import unknown_name
 from adlib.resume import restore_run, run_identity, save_run
 
@@ -80,7 +80,7 @@ class Schedule:
     steps: optimiser steps (one batch each).
     batch_size: images per step.
     checkpoints: how many times the validation error is measured, evenly spread, the last at the end.
-    precision: "fp32", "bf16" or "auto" (bf16 where a probe finds it clearly faster).
+    precision: "fp32", "bf16", "auto" (bf16 where a probe finds it clearly faster) or, on CPUs, "fp64".
     ema_decay: of the running average of the weights that the detector ends with (see
         `adlib.averaging.WeightAverage`); 0 ends with the last weights.
     """
@@ -193,7 +193,8 @@ def fit(
     batches = _batches(detector, images, schedule, augment)
     dtype = pick_precision(schedule.precision, detector.device)
     average = WeightAverage(detector.averaged_networks, schedule.ema_decay) if schedule.ema_decay else None
-    history = History(precision="bf16" if dtype else "fp32")
+    own = "fp64" if schedule.precision == "fp64" else "fp32"
+    history = History(precision="bf16" if dtype else own)
     marks, identity = schedule.checkpoint_steps(), run_identity(detector, images)
     if resume is not None and Path(resume).is_file():
         history = History(**restore_run(resume, identity, detector, batches, average))
@@ -258,7 +259,7 @@ def _note_gradients(detector: Trainable, history: History) -> None:
         gradients = [
             p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None
         ]
-        norm = float(torch.stack([g.float().norm() for g in gradients]).norm()) if gradients else 0.0
+        norm = float(torch.stack([at_least_float32(g).norm() for g in gradients]).norm()) if gradients else 0.0
         history.gradients.setdefault(name, []).append(norm)
 
 

@@ -97,7 +97,7 @@ class AnoGan(Detector):
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         generator, discriminator = self.networks["generator"], self.networks["discriminator"]
-        codes = torch.randn((len(images), self.config.latent), generator=self.generator).to(self.device)
+        codes = self.draw_normal(len(images), self.config.latent)
         generated = generator(codes)
         real_logits, _ = discriminator(images)
         fake_logits, _ = discriminator(generated)

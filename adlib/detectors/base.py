@@ -6,9 +6,10 @@ import contextlib
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ from adlib.data import (
     to_uint8,
 )
 from adlib.detectors.registry import detector_class, register
-from adlib.devices import pick_device
+from adlib.devices import network_dtype, pick_device
 from adlib.environment import source_hash
 from adlib.errors import unknown_name
 from adlib.files import read_tensors, write_tensors
@@ -47,7 +48,7 @@ class Examination(NamedTuple):
     scores: dict[str, Tensor]
     maps: Tensor
     reconstructions: Tensor
-    other_maps: dict[str, Tensor] | None = None
+    other_maps: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,15 @@ class Detector(ABC):
         self.image_shape = tuple(image_shape)
         self.config = config
         self.seed = seed
-        self.device = pick_device(device)
+        self.device = pick_device(device, config.precision)
+        self.dtype = network_dtype(config.precision)
         self.generator = torch.Generator().manual_seed(seed)
         self.history: History | None = None
         self.thresholds: dict[str, float] = {}
         self.map_scale: float | None = None
         self.other_scales: dict[str, float] = {}  # of the Examination's other_maps, by name
         self.anomalies: Tensor | None = None
-        with self.seeded():
+        with self.seeded(), _default_dtype(self.dtype):
             self.networks = nn.ModuleDict(self.build())
         self.networks.to(self.device, memory_format=torch.channels_last)
         self.optimisers: dict[str, torch.optim.Optimizer] = self.build_optimisers()
@@ -177,6 +179,14 @@ class Detector(ABC):
             torch.manual_seed(seed)  # of the processor and of every card
             yield
 
+    def draw_normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers from the detector's generator, in its type, on its device."""
+        return torch.randn(shape, generator=self.generator, dtype=self.dtype).to(self.device)
+
+    def draw_uniform(self, *shape: int) -> Tensor:
+        """Numbers uniform in [0, 1) from the detector's generator, in its type, on its device."""
+        return torch.rand(shape, generator=self.generator, dtype=self.dtype).to(self.device)
+
     def adam(
         self, network: nn.Module, learning_rate: float, betas: tuple[float, float]
     ) -> torch.optim.Optimizer:
@@ -202,8 +212,8 @@ class Detector(ABC):
             self.optimisers[name].step()
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (N, C, H, W) -> float32 in [-1, 1] on the detector's device."""
-        images = to_symmetric(images.to(self.device))
+        """uint8 (N, C, H, W) -> floats of the detector's type in [-1, 1] on its device."""
+        images = to_symmetric(images.to(self.device), self.dtype)
         return images.contiguous(memory_format=torch.channels_last)
 
     # ------------------------------------------------------------------ what a user calls
@@ -242,6 +252,7 @@ class Detector(ABC):
         images = self._training_images(train, augment)
         held = None if validation is None else self._checked(_validation_only(validation).images)
         self.thresholds, self.map_scale, self.other_scales = {}, None, {}  # of an earlier fit
+        self.history = History(precision="fp64" if self.dtype == torch.float64 else "fp32")
         self._fit(
             images, held, augment=augment, progress=progress, on_checkpoint=on_checkpoint, resume=resume
         )
@@ -295,7 +306,7 @@ class Detector(ABC):
             for name, score in seen.scores.items()
         }
         self.map_scale = _map_scale(seen.maps)
-        self.other_scales = {name: _map_scale(maps) for name, maps in (seen.other_maps or {}).items()}
+        self.other_scales = {name: _map_scale(maps) for name, maps in seen.other_maps.items()}
 
     def examine(self, images: Tensor, batch_size: int = 64) -> Examination:
         """Scores, maps and reconstructions of images, in portions, on the CPU.
@@ -308,12 +319,16 @@ class Detector(ABC):
         self.networks.eval()
         with torch.no_grad():
             parts = [self.inference_step(self.normalise(part)) for part in images.split(batch_size)]
-        scores = {k: torch.cat([p.scores[k].float().cpu() for p in parts]) for k in parts[0].scores}
-        maps = torch.cat([p.maps.float().cpu() for p in parts])
-        others = {
-            k: torch.cat([p.other_maps[k].float().cpu() for p in parts]) for k in parts[0].other_maps or {}
-        }
-        return Examination(scores, maps, torch.cat([p.reconstructions.float().cpu() for p in parts]), others)
+
+        def whole(tensors: Iterable[Tensor]) -> Tensor:
+            return torch.cat([tensor.to("cpu", self.dtype) for tensor in tensors])
+
+        return Examination(
+            scores={name: whole(part.scores[name] for part in parts) for name in parts[0].scores},
+            maps=whole(part.maps for part in parts),
+            reconstructions=whole(part.reconstructions for part in parts),
+            other_maps={name: whole(part.other_maps[name] for part in parts) for name in parts[0].other_maps},
+        )
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """(N,) scores by `config.score`; larger means more anomalous. images: uint8 (N, C, H, W)."""
@@ -358,7 +373,7 @@ class Detector(ABC):
         self.networks.eval()
         with torch.no_grad():
             errors = [
-                (self.inference_step(x).reconstructions.float() - self._seen(x)).abs().flatten(1).mean(1)
+                (self.inference_step(x).reconstructions.to(self.dtype) - self._seen(x)).abs().flatten(1).mean(1)
                 for x in map(self.normalise, images.split(64))
             ]
         return float(torch.cat(errors).mean())
@@ -443,6 +458,17 @@ class Detector(ABC):
         count = sum(p.numel() for p in self.networks.parameters())
         shape = " x ".join(map(str, self.image_shape))
         return f"{type(self).__name__}(images {shape}, {count:,} parameters, {self.device}, seed {self.seed})"
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Modules made inside have weights of this type, drawn in it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _validation_only(validation: ValidationImages) -> ValidationImages:

@@ -92,7 +92,7 @@ class Began(Detector):
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         generator, discriminator = self.networks["generator"], self.networks["discriminator"]
         k, gamma = self.networks["balance"].k, self.config.gamma
-        codes = torch.rand((len(images), self.config.latent), generator=self.generator).to(self.device)
+        codes = self.draw_uniform(len(images), self.config.latent)
         generated = generator(2 * codes - 1)
         real_error = losses.contextual_loss(images, discriminator(images))
         fake_error = losses.contextual_loss(generated, discriminator(generated))

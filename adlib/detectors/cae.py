@@ -20,6 +20,7 @@ from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
 from adlib.detectors.collapse import warn_of_constant_images
 from adlib.detectors.shapes import square_side
+from adlib.devices import at_least_float32
 from adlib.errors import unknown_name
 from adlib.models.auto_encoder import SmallAutoEncoder
 
@@ -85,7 +86,7 @@ def compare(images: Tensor, reconstructions: Tensor, score: str) -> tuple[dict[s
     Source: Bergmann et al. 2018, section 3; "worst_patch" is ours.
     """
     structure = losses.dssim_map(images, reconstructions, losses.ssim_window(images.shape[-1]))
-    squares = (images.float() - reconstructions.float()).square()
+    squares = (at_least_float32(images) - at_least_float32(reconstructions)).square()
     maps = scores.residual_map(images, reconstructions) if score == "L2" else structure.clamp_min(0)
     found = {
         "DSSIM": structure.flatten(1).mean(1),
@@ -109,7 +110,7 @@ def reconstruction_loss(images: Tensor, reconstructions: Tensor, loss: str) -> T
     """
     window = losses.ssim_window(images.shape[-1])
     if loss == "l2":
-        return nn.functional.mse_loss(reconstructions.float() / 2, images.float() / 2)
+        return nn.functional.mse_loss(at_least_float32(reconstructions) / 2, at_least_float32(images) / 2)
     if loss == "dssim":
         return losses.dssim_loss(images, reconstructions, window)
     return losses.style_distance(images, reconstructions, window)

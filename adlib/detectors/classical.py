@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
-from adlib.training import History
+from adlib.devices import at_least_float32
 
 GAMMAS = tuple(2.0**k for k in range(-10, 0))  # grid of Ruff et al. 2018
 
@@ -33,15 +33,16 @@ class Store(nn.Module):
 
     def __init__(self, *names: str):
         super().__init__()
+        self._dtype = torch.get_default_dtype()
         for name in names:
             self.register_buffer(name, torch.zeros(0))
 
     def keep(self, **tensors: Tensor | np.ndarray) -> None:
-        """Set tensors of any shape by name; floats are kept as float32."""
-        for name, tensor in tensors.items():
-            tensor = torch.as_tensor(tensor)
-            tensor = tensor.float() if tensor.is_floating_point() else tensor
-            setattr(self, name, tensor.to(getattr(self, name).device))
+        """Set tensors of any shape by name; floats are kept in the type that the store was made with."""
+        for name, values in tensors.items():
+            tensor = torch.as_tensor(values)
+            dtype = self._dtype if tensor.is_floating_point() else tensor.dtype
+            setattr(self, name, tensor.to(getattr(self, name).device, dtype))
 
     def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
         for name in self._buffers:
@@ -62,7 +63,7 @@ def contrast_pixels(images: Tensor) -> Tensor:
 
     Source: Ruff et al. 2018, section 4.1.
     """
-    pixels = images.float().flatten(1)
+    pixels = at_least_float32(images).flatten(1)
     pixels = pixels - pixels.mean(1, keepdim=True)
     return pixels / pixels.abs().mean(1, keepdim=True).clamp_min(1e-8)
 
@@ -81,8 +82,7 @@ class _Classical(Detector):
         pixels = torch.cat([contrast_pixels(self.normalise(part)).cpu() for part in images.split(512)])
         pca = PCA(self.config.variance, svd_solver="full").fit(pixels.numpy())
         self.networks["components"].keep(mean=pca.mean_, directions=pca.components_)
-        self._learn(pca.transform(pixels.numpy()).astype(np.float32))
-        self.history = History()
+        self._learn(pca.transform(pixels.numpy()).astype(pixels.numpy().dtype))
 
     def _learn(self, codes: np.ndarray) -> None:
         raise NotImplementedError
@@ -216,11 +216,18 @@ class IsolationForest(_Classical):
             leaf, size = tree.children_left < 0, slice(tree.node_count)
             itself = np.arange(tree.node_count)
             parts["feature"][row, size] = np.where(leaf, 0, tree.feature)
-            parts["threshold"][row, size] = _rounded_down(tree.threshold)
+            parts["threshold"][row, size] = self._rounded(tree.threshold)
             parts["left"][row, size] = np.where(leaf, itself, tree.children_left)
             parts["right"][row, size] = np.where(leaf, itself, tree.children_right)
             parts["length"][row, size] = _depths(tree) + _usual_length(tree.n_node_samples)
         self.networks["machine"].keep(**parts, usual=_usual_length(np.array([subsample])))
+
+    def _rounded(self, thresholds: np.ndarray) -> np.ndarray:
+        """In float32 the largest number not above each threshold: float32 codes stay on the same side."""
+        if self.dtype == torch.float64:
+            return thresholds
+        small = thresholds.astype(np.float32)
+        return np.where(small > thresholds, np.nextafter(small, np.float32(-np.inf)), small)
 
     def _distance(self, codes: Tensor) -> Tensor:
         forest = self.networks["machine"]
@@ -233,12 +240,6 @@ class IsolationForest(_Classical):
                 break
             nodes = after
         return torch.exp2(-forest.length[trees, nodes].mean(1) / forest.usual)
-
-
-def _rounded_down(values: np.ndarray) -> np.ndarray:
-    """The largest float32 not above each value: float32 pixels are then on the same side as before."""
-    small = values.astype(np.float32)
-    return np.where(small > values, np.nextafter(small, np.float32(-np.inf)), small)
 
 
 def _depths(tree) -> np.ndarray:

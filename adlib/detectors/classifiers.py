@@ -20,7 +20,6 @@ from adlib.detectors.phases import StepCounter
 from adlib.detectors.shapes import square_side
 from adlib.detectors.supervised import SupervisedDetector, one_cycle, set_rate
 from adlib.models.dual_discriminator import SmallClassifier
-from adlib.training import History
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,6 @@ class LogisticRegressionDetector(SupervisedDetector):
         kept.weight.copy_(torch.from_numpy(solver.coef_[0]))
         kept.bias.copy_(torch.from_numpy(solver.intercept_)[0])
         kept.mean.copy_(normals.mean(0))
-        self.history = History()
 
     def inference_step(self, images: Tensor) -> Examination:
         kept = self.networks["regression"]
@@ -163,7 +161,7 @@ class CnnClassifier(SupervisedDetector):
         counter.count += 1
         set_rate(self.optimisers, one_cycle(counter.count, config.steps, config.learning_rate))
         anomalies = self.draw_anomalies(len(images))
-        logits = self.networks["classifier"](torch.cat([images, anomalies])).float().mean((1, 2))
+        logits = self.networks["classifier"](torch.cat([images, anomalies])).to(self.dtype).mean((1, 2))
         targets = torch.cat([torch.zeros_like(logits[: len(images)]), torch.ones_like(logits[len(images) :])])
         loss = F.binary_cross_entropy_with_logits(logits, targets)
         self.descend(classifier=loss)
@@ -173,6 +171,6 @@ class CnnClassifier(SupervisedDetector):
         """None: a classifier draws nothing, and normal images (N, C, H, W) cannot tell its checkpoints apart."""
 
     def inference_step(self, images: Tensor) -> Examination:
-        parts = self.networks["classifier"](images).float()
+        parts = self.networks["classifier"](images).to(self.dtype)
         maps = F.interpolate(parts[:, None], images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
         return Examination({"logit": parts.mean((1, 2))}, maps.clamp_min(0), images)

@@ -10,6 +10,8 @@ import warnings
 
 from torch import Tensor
 
+from adlib.devices import at_least_float32
+
 SMALLEST_SPREAD = 0.01
 
 
@@ -28,7 +30,7 @@ def spread(answers: Tensor) -> float:
 
     Source: the test that Deep SVDD's users found out they need, see the module.
     """
-    return float(answers.float().flatten(1).std(0).mean())
+    return float(at_least_float32(answers).flatten(1).std(0).mean())
 
 
 def warn_of_constant_images(name: str, images: Tensor, reconstructions: Tensor) -> None:

@@ -203,7 +203,7 @@ class DeepSvdd(Detector):
 
     def _distances(self, images: Tensor) -> Tensor:
         features = self.networks["encoder"](images)
-        return (features.float() - self.networks["sphere"].centre).square().sum(1)
+        return (features.to(self.dtype) - self.networks["sphere"].centre).square().sum(1)
 
     def inference_step(self, images: Tensor) -> Examination:
         distances = self._distances(self._prepare(images))

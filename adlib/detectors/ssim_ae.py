@@ -95,7 +95,7 @@ class SsimAe(cae.Cae):
         """(B, C, H, W) -> (B, 1, H, W) grey, if `grey`: an error against colours would count what nobody drew."""
         if not self.config.grey or images.shape[1] == 1:
             return images
-        weights = torch.tensor(_LUMA).to(images.device)
+        weights = torch.tensor(_LUMA, dtype=images.dtype, device=images.device)
         return (images * weights[:, None, None]).sum(1, keepdim=True)
 
     def inference_step(self, images: Tensor) -> Examination:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from adlib import scores
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
-from adlib.training import History
 
 
 class _Buffers(nn.Module):
@@ -66,7 +65,6 @@ class Pca(Detector):
         _, _, directions = torch.linalg.svd(pixels - mean, full_matrices=False)
         self.networks["pca"].mean.copy_(mean)
         self.networks["pca"].components.zero_()[:count] = directions[:count]
-        self.history = History()
 
     def inference_step(self, images: Tensor) -> Examination:
         pca = self.networks["pca"]
@@ -106,7 +104,6 @@ class MeanIntensity(Detector):
 
     def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
         self.networks["mean"].intensity.copy_(self.normalise(images).mean())
-        self.history = History()
 
     def inference_step(self, images: Tensor) -> Examination:
         maps = (images - self.networks["mean"].intensity).abs().mean(1)

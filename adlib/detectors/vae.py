@@ -83,11 +83,11 @@ class Vae(cae.Cae):
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         network = self.networks["auto_encoder"]
-        mean, log_variance = network.encode(images).float().chunk(2, dim=1)
-        noise = torch.randn((len(images), self.config.code), generator=self.generator).to(self.device)
+        mean, log_variance = network.encode(images).to(self.dtype).chunk(2, dim=1)
+        noise = self.draw_normal(len(images), self.config.code)
         reconstructions = network.decode(mean + noise * (log_variance / 2).exp())
         # Pixels in [0, 1]; the sum over an image, halved, is the Gaussian's negative log-likelihood.
-        squares = (images - reconstructions.float()).square().flatten(1).sum(1).mean() / 8
+        squares = (images - reconstructions.to(self.dtype)).square().flatten(1).sum(1).mean() / 8
         divergence = losses.kl_divergence(mean, log_variance)
         loss = squares + self.config.kl_weight * divergence
         self.descend(auto_encoder=loss)
