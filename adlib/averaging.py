@@ -48,7 +48,7 @@ class WeightAverage:
             tensor.copy_(self.weights[name])
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on from a saved average (`weights`), of the same networks."""
+        """Go on from a saved average: `weights`, name -> tensor of the shape of the parameter with that name."""
         for name, tensor in self.weights.items():
             tensor.copy_(weights[name])
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run_identity(detector: Trainable, images: Tensor | StreamedBatches) -> str:
-    """Name of a run: equal for the same detector, settings, seed and images."""
+    """Name of a run: equal for the same detector, settings, seed and images, uint8 (N, C, H, W) or a stream."""
     return f"{detector.identity()}-{_fingerprint(images)}"
 
 
