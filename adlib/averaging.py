@@ -48,7 +48,11 @@ class WeightAverage:
             tensor.copy_(self.weights[name])
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on from a saved average: `weights`, name -> tensor of the shape of the parameter with that name."""
+        """Go on from a saved average of the same networks.
+
+        Args:
+            weights: name -> tensor, each of its parameter's shape, e.g. (C, C', 4, 4).
+        """
         for name, tensor in self.weights.items():
             tensor.copy_(weights[name])
 
