@@ -6,6 +6,7 @@ opened once, at the end. Published habits that leak are measured beside it and c
     image_auroc/D1                 the fitted detector: averaged weights where its settings say so (`ema_decay`),
                                    else the last ones
     image_auroc/D1@last            the last weights, for detectors that end with averaged ones
+    image_auroc/D1@generator       the generator's weights averaged, the discriminator's the last ones
     image_auroc/D1@validation      the checkpoint with the lowest validation-normal error, for detectors that have one
     image_auroc/D1@committee       the mean of the later half of the checkpoints, each scaled by validation-normals
     image_auroc/D1@oracle          the checkpoint with the best test AUROC (leaks; the papers' "verification model")
@@ -69,9 +70,16 @@ def run_experiment(
         for seen, images in ((trail, split.test.images), (held, split.validation.images)):
             seen.append({k: v.numpy() for k, v in fitted.examine(images).scores.items()})
 
+    ends: dict[str, Tensor] = {}
+
+    def look_last(fitted: Detector, step: int) -> None:
+        look(fitted, step)
+        if step == fitted.config.steps:
+            ends.update({k: v.clone() for k, v in fitted.networks.state_dict().items()})
+
     begin = time.perf_counter()
     shown = {"anomalies": split.anomalies} if detector.learns_from_anomalies else {}
-    detector.fit(split.train, split.validation, progress=progress, on_checkpoint=look, **shown)
+    detector.fit(split.train, split.validation, progress=progress, on_checkpoint=look_last, **shown)
     total = time.perf_counter() - begin
     begin = time.perf_counter()
     seen = detector.examine(split.test.images)
@@ -91,6 +99,7 @@ def run_experiment(
         "parameters": sum(p.numel() for p in detector.networks.parameters()),
         "train_anomalies": len(split.anomalies) if shown else 0,
         "metrics": evaluate(detector, split, seen, truth, trail, held)
+        | _averaged_generator_only(detector, split.test.images, truth.labels, ends)
         | kind_metrics(detector, split, seen.scores, truth),
         "checkpoints": history.checkpoints,
         "averaged": history.averaged,
@@ -194,6 +203,24 @@ def evaluate(
             found[f"pixel_ap{which}"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
             found[f"aupro{which}"] = metrics.aupro(truth.masks, maps.numpy())
     return {name: round(float(value), 6) for name, value in found.items()}
+
+
+def _averaged_generator_only(
+    detector: Detector, images: Tensor, labels: np.ndarray, ends: dict[str, Tensor]
+) -> dict[str, float]:
+    """AUROC of every score with the averaged generator and the last discriminator; empty where there are no two."""
+    players = {"generator", "discriminator"} <= set(detector.networks)
+    if not players or not detector.config.ema_decay or detector.searches:
+        return {}
+    mixed = copy.copy(detector)
+    mixed.networks = copy.deepcopy(detector.networks)
+    last = {k.removeprefix("discriminator."): v for k, v in ends.items() if k.startswith("discriminator.")}
+    mixed.networks["discriminator"].load_state_dict(last)
+    scores = mixed.examine(images).scores
+    return {
+        f"image_auroc/{name}@generator": round(metrics.image_auroc(labels, score.numpy()), 6)
+        for name, score in scores.items()
+    }
 
 
 def kind_metrics(
