@@ -88,11 +88,7 @@ def _checkout(root: Path, folder: Path) -> Path:
     folder.mkdir()
     git(folder, "init", "--quiet")
     git(folder, "remote", "add", "origin", git(root, "remote", "get-url", "origin"))
-    for setting in (
-        git(root, "config", "--get-regexp", r"^http\..*\.extraheader$").splitlines()
-        if _has_token(root)
-        else ()
-    ):
+    for setting in _token_settings(root):
         git(folder, "config", *setting.split(" ", 1))
     if git(folder, "ls-remote", "--heads", "origin", BRANCH):
         git(folder, "fetch", "--quiet", "--depth", "1", "origin", BRANCH)
@@ -102,10 +98,11 @@ def _checkout(root: Path, folder: Path) -> Path:
     return folder
 
 
-def _has_token(root: Path) -> bool:
-    """Whether the checkout carries the token with which GitHub's runner may push."""
+def _token_settings(root: Path) -> list[str]:
+    """The settings of the checkout that hold the token with which GitHub's runner may push; none elsewhere."""
     command = ["git", "config", "--get-regexp", r"^http\..*\.extraheader$"]
-    return subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.splitlines()
 
 
 if __name__ == "__main__":
