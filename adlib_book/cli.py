@@ -128,6 +128,18 @@ def baselines_bands(
         typer.echo(line)
 
 
+@baselines.command("trajectories")
+def baselines_trajectories(
+    reason: Annotated[str, typer.Option(help="why the numbers are right now; kept in the file")],
+    names: Annotated[list[str] | None, typer.Argument(help="detectors; by default all")] = None,
+) -> None:
+    """Record the first ten training steps of every detector anew, where they differ from the recorded ones."""
+    from adlib_book.nightly.trajectories import update_trajectories
+
+    for line in update_trajectories(reason, names or ()):
+        typer.echo(line)
+
+
 @app.command("nightly")
 def run_nightly(
     names: Annotated[list[str] | None, typer.Argument(help="chapters; by default those of the tier")] = None,

@@ -1,4 +1,4 @@
-"""Ten steps of every detector, number by number: whatever changes its arithmetic is noticed at the step where it does."""
+"""Ten steps of every detector, number by number: a change of its arithmetic is noticed at the step where it occurs."""
 
 from __future__ import annotations
 
