@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from adlib.data.sources import CLASS_NAMES
+from adlib.data import classes
 from adlib.detectors.dual_discriminator import Config
 from adlib.environment import clear_cached_sources, hash_of
 from adlib.transforms import TRANSFORMS
@@ -68,10 +68,16 @@ def test_a_changed_cell_changes_what_chapters_depend_on(tmp_path):
 
 
 def test_the_classes_of_kim_s_files_are_those_of_the_sets():
-    for name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
+    sets = {
+        "mnist": classes.MNIST,
+        "fashion_mnist": classes.FASHION_MNIST,
+        "cifar10": classes.CIFAR10,
+        "cifar100": classes.CIFAR100,
+    }
+    for name, data_set in sets.items():
         with (FOLDER / f"kim_{name}.csv").open(newline="") as file:
             header = next(csv.reader(file))
-        assert header[1:-3] == list(CLASS_NAMES[name])
+        assert header[1:-3] == list(data_set.choices)
 
 
 def test_means_of_tang_s_tables():
