@@ -23,7 +23,7 @@ for name, group in {
 }.items():
     app.add_typer(group, name=name)
 
-Profile = Annotated[str, typer.Option(help="smoke, book or paper")]
+Profile = Annotated[str, typer.Option(help="smoke, live or paper")]
 Workers = Annotated[
     int | None,
     typer.Option(help="chapters at once; by default one per core, as far as memory goes", min=1),
@@ -89,7 +89,7 @@ def chapters_run(
 @baselines.command("check")
 def baselines_check(
     name: Annotated[str | None, typer.Argument(help="chapter")] = None,
-    profile: Profile = "book",
+    profile: Profile = "live",
     all_: Annotated[bool, typer.Option("--all", help="every chapter")] = False,
 ) -> None:
     """Hold the last run of a chapter against its baselines (the chapter is executed if it has changed)."""
@@ -102,7 +102,7 @@ def baselines_check(
 def baselines_update(
     name: Annotated[str, typer.Argument(help="chapter")],
     reason: Annotated[str, typer.Option(help="why the numbers are right now; kept in the file")],
-    profile: Profile = "book",
+    profile: Profile = "live",
     inside: Annotated[
         bool, typer.Option("--inside", help="also numbers that moved inside their bands")
     ] = False,
@@ -119,7 +119,7 @@ def baselines_bands(
     name: Annotated[str, typer.Argument(help="chapter")],
     reason: Annotated[str, typer.Option(help="why the bands change; kept in the file")],
     seed: Annotated[list[int], typer.Option("--seed", help="three or more: --seed 1 --seed 2 --seed 3")],
-    profile: Profile = "book",
+    profile: Profile = "live",
 ) -> None:
     """Make the chapter's bands as wide as its runs with these seeds scatter."""
     from adlib_book.nightly.baselines import update_bands
@@ -146,7 +146,7 @@ def run_nightly(
     tier: Annotated[
         str, typer.Option(help="nightly, weekly (with the nightly ones) or manual (all)")
     ] = "nightly",
-    profile: Profile = "book",
+    profile: Profile = "live",
     fresh: Annotated[bool, typer.Option("--fresh", help="do not go on with an interrupted night")] = False,
     workers: Workers = None,
 ) -> None:
@@ -167,7 +167,7 @@ def history_keep(
     sources: Annotated[
         list[Path] | None, typer.Argument(help="history files; by default this machine's")
     ] = None,
-    profile: Profile = "book",
+    profile: Profile = "live",
 ) -> None:
     """Copy nights into history/ of the checkout, to be committed."""
     from adlib_book.nightly.history import keep
@@ -194,7 +194,7 @@ def run_sweep(
 
 
 @site.command("build")
-def site_build(profile: Profile = "book", workers: Workers = None) -> None:
+def site_build(profile: Profile = "live", workers: Workers = None) -> None:
     """Execute every chapter and build the pages into _build/html.
 
     Ends with 0 once the pages are built, also if a number has left its band: its page says so, and the last line.
@@ -205,11 +205,11 @@ def site_build(profile: Profile = "book", workers: Workers = None) -> None:
 
 
 @site.command("pdf")
-def site_pdf(profile: Profile = "book") -> None:
+def site_pdf(profile: Profile = "live") -> None:
     """Print the built pages as one PDF, _build/html.pdf."""
     from adlib_book.site.browser import print_book
 
-    typer.echo(print_book("html" if profile == "book" else f"html-{profile}"))
+    typer.echo(print_book("html" if profile == "live" else f"html-{profile}"))
 
 
 @site.command("serve")

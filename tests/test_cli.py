@@ -75,7 +75,7 @@ def test_the_life_of_a_baseline(adlib, no_kernel):
 
 def test_the_book_is_built_whatever_its_numbers_and_the_last_lines_name_them(adlib, no_kernel, monkeypatch):
     monkeypatch.setattr(build, "build_site", lambda records, name, workspace: workspace.build / name)
-    assert adlib("baselines", "update", "01", "--profile", "book", "--reason", "first")[0] == 0
+    assert adlib("baselines", "update", "01", "--profile", "live", "--reason", "first")[0] == 0
     code, _, err = adlib("site", "build")
     assert (code, "differ" in err) == (0, False)
 
@@ -85,7 +85,7 @@ def test_the_book_is_built_whatever_its_numbers_and_the_last_lines_name_them(adl
     assert (code, len(lines)) == (0, 1)
     assert "1 number differs from the baselines" in lines[0]
     assert "auroc: 0.565 is outside [0.89, 0.91]" in lines[0]
-    assert adlib("chapters", "run", "01", "--profile", "book")[0] == 1
+    assert adlib("chapters", "run", "01", "--profile", "live")[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_a_run_with_parameters_of_ones_own_has_no_baselines(adlib, no_kernel):
     ("arguments", "message"),
     [
         (("chapters", "run", "07"), "unknown chapter '07'"),
-        (("chapters", "run", "01", "--profile", "bok"), "Did you mean 'book'"),
+        (("chapters", "run", "01", "--profile", "lve"), "Did you mean 'live'"),
         (("chapters", "run", "01", "-p", "sed=1"), "Did you mean 'seed'"),
         (("site", "serve"), "make book"),
-        (("history", "keep", "nowhere/book.jsonl"), "no history file nowhere/book.jsonl"),
+        (("history", "keep", "nowhere/live.jsonl"), "no history file nowhere/live.jsonl"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(adlib, arguments, message):
@@ -168,9 +168,9 @@ def test_a_night_that_cannot_be_written_is_the_machines_fault(adlib, monkeypatch
 
 
 def test_a_night_that_cannot_begin_ends_with_2(adlib):
-    code, out, err = adlib("nightly", "--profile", "bok")
+    code, out, err = adlib("nightly", "--profile", "lve")
     assert (code, out) == (2, "")
-    assert "unknown profile 'bok'. Did you mean 'book'?" in err
+    assert "unknown profile 'lve'. Did you mean 'live'?" in err
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 CELLS = [
     new_markdown_cell("# A tiny chapter\n\nMaths: $x^2$. The score is {glue:text}`score/D1:.3f`."),
-    new_code_cell('profile = "book"\nseed = 0\nrate = 0.5', metadata={"tags": ["parameters"]}),
+    new_code_cell('profile = "live"\nseed = 0\nrate = 0.5', metadata={"tags": ["parameters"]}),
     new_code_cell(
         "import sys\nfrom pathlib import Path\nimport adlib\nfrom adlib_book.reading import report\n"
         'report("score/D1", rate + seed, tolerance=0.1)\nPath("made_by_the_chapter.txt").write_text("x")\n'

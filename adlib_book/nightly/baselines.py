@@ -16,7 +16,7 @@ def update_baselines(name: str, profile: str, reason: str, *, inside: bool = Fal
 
     Args:
         name: chapter.
-        profile: "smoke", "book" or "paper".
+        profile: "smoke", "live" or "paper".
         reason: why the numbers are right now.
         inside: also those that have moved inside their bands.
 
@@ -40,7 +40,7 @@ def update_bands(name: str, profile: str, seeds: Sequence[int], reason: str) -> 
 
     Args:
         name: chapter.
-        profile: "smoke", "book" or "paper".
+        profile: "smoke", "live" or "paper".
         seeds: at least three, all different.
         reason: kept in the file.
 

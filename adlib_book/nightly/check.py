@@ -25,7 +25,7 @@ def run_and_check(
 
     Args:
         names: chapters.
-        profile: "smoke", "book" or "paper".
+        profile: "smoke", "live" or "paper".
         parameters: values for parameters that the notebooks declare.
         force: execute even if nothing has changed.
         workers: chapters at once; by default as many as cores and memory allow.

@@ -93,7 +93,7 @@ def keep(workspace: Workspace, profile: str, sources: Iterable[Path] = ()) -> in
 
     Args:
         workspace: the checkout.
-        profile: "book", usually.
+        profile: "live", usually.
         sources: history files from elsewhere; by default this machine's, if a night has written one.
 
     Returns:
@@ -162,7 +162,7 @@ def drifts(
 
     Args:
         workspace: the checkout.
-        profile: "book", usually.
+        profile: "live", usually.
         chapter: full name.
         history: from `runs`.
     """

@@ -40,7 +40,7 @@ def nightly(
     names: Iterable[str] = (),
     *,
     tier: str = "nightly",
-    profile: str = "book",
+    profile: str = "live",
     fresh: bool = False,
     workers: int | None = None,
     say: Callable[[str], None] = print,
@@ -51,7 +51,7 @@ def nightly(
     Args:
         names: chapters; by default those of the tier.
         tier: see `chapters_of`.
-        profile: "smoke", "book" or "paper".
+        profile: "smoke", "live" or "paper".
         fresh: begin anew even if an interrupted night could go on.
         workers: chapters at once; by default as many as cores and memory allow.
         say: called with a line of report for each step.

@@ -20,7 +20,7 @@ from adlib_book.runner.workspace import Workspace
 # Of every kernel: chapters run side by side, and sums of floating-point numbers depend on the number of threads.
 THREADS = 1
 # Longest time for one cell, in seconds: far above the budget, so that only what hangs is stopped.
-CELL_TIMEOUT = {"smoke": 600, "book": 3600, "paper": 7 * 24 * 3600}
+CELL_TIMEOUT = {"smoke": 600, "live": 3600, "paper": 7 * 24 * 3600}
 
 
 class KernelDied(ChapterError):

@@ -27,7 +27,7 @@ from adlib_book.runner.run import run_chapter
 from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace
 
-# Bytes per chapter: in the book profile kernels take up to 2 GB, the process that starts one half a gigabyte.
+# Bytes per chapter: in the live profile kernels take up to 2 GB, the process that starts one half a gigabyte.
 MEMORY = 3e9
 Result = TypeVar("Result")
 
@@ -174,7 +174,7 @@ def run_chapters(
 
     Args:
         names: chapters.
-        profile: "smoke", "book" or "paper".
+        profile: "smoke", "live" or "paper".
         parameters: values for other parameters; every one of the notebooks has to declare them.
         force: execute even if nothing has changed.
         workspace: another checkout than this one.

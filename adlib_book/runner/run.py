@@ -45,7 +45,7 @@ def run_chapter(
 
     Args:
         name: chapter, e.g. "01_ganomaly_distances" or "01".
-        profile: "smoke", "book" or "paper".
+        profile: "smoke", "live" or "paper".
         parameters: values for other parameters that the notebook declares.
         force: execute even if nothing has changed.
         limit: seconds after which the whole run is stopped; by default each cell has its own, generous limit.

@@ -10,7 +10,7 @@ from adlib import environment
 from adlib.errors import ChapterError, unknown_name
 from adlib.files import locked
 
-PROFILES = ("smoke", "book", "paper")
+PROFILES = ("smoke", "live", "paper")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def build_book(profile: str, workers: int | None = None) -> list[bands.Deviation
     Numbers that have left their bands do not stop it: their pages say so at the top, and so does the last line.
 
     Args:
-        profile: "smoke", "book" or "paper".
+        profile: "smoke", "live" or "paper".
         workers: chapters at once; by default as many as cores and memory allow.
 
     Returns:
@@ -43,7 +43,7 @@ def build_book(profile: str, workers: int | None = None) -> list[bands.Deviation
     deviations = [each for record in records for each in bands.check(workspace.root, record)]
     say("building the pages")
     # Pages of another profile never take the place of the book's.
-    name = "html" if profile == "book" else f"html-{profile}"
+    name = "html" if profile == "live" else f"html-{profile}"
     site = build_site(records, name=name, workspace=workspace)
     if deviations:
         listed = "; ".join(f"{each.record.partition('.')[0]}: {each}" for each in deviations)

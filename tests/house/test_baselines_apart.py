@@ -47,9 +47,9 @@ def test_numbers_and_code_change_apart_or_say_so():
 
 
 def test_the_check_itself_finds_what_is_silent():
-    log = "\0a1 Faster loss\n\nadlib/losses.py\nbaselines/01.book.json\n"
-    log += "\0b2 Faster loss; baselines of chapter 1 with it\n\nadlib/losses.py\nbaselines/01.book.json\n"
-    log += "\0c3 Numbers\n\nbaselines/01.book.json\n\0d4 Words\n\nadlib/losses.py\nbaselines/README.md\n"
+    log = "\0a1 Faster loss\n\nadlib/losses.py\nbaselines/01.live.json\n"
+    log += "\0b2 Faster loss; baselines of chapter 1 with it\n\nadlib/losses.py\nbaselines/01.live.json\n"
+    log += "\0c3 Numbers\n\nbaselines/01.live.json\n\0d4 Words\n\nadlib/losses.py\nbaselines/README.md\n"
     assert silent_changes(log) == ["a1 Faster loss"]
 
 
@@ -67,12 +67,12 @@ def test_only_the_change_at_hand_is_judged(tmp_path):
 
     git("init", "-b", "main")
     commit("Begin", "README.md")
-    commit("Slip", "adlib/losses.py", "baselines/01.book.json")
+    commit("Slip", "adlib/losses.py", "baselines/01.live.json")
     assert [text.partition(" ")[2] for text in silent_changes(latest_change(tmp_path))] == ["Slip"]
     commit("Words", "README.md")
     assert silent_changes(latest_change(tmp_path)) == []
     git("checkout", "-b", "branch")
-    commit("Another slip", "adlib/losses.py", "baselines/01.book.json")
+    commit("Another slip", "adlib/losses.py", "baselines/01.live.json")
     commit("More words", "CHANGELOG.md")
     git("checkout", "main")
     git("merge", "--no-ff", "-m", "Merge", "branch")

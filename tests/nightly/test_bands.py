@@ -9,9 +9,9 @@ import pytest
 from adlib_book.nightly import bands
 
 RECORD = {
-    "id": "01_tiny.book.20260101T000000.abcdef",
+    "id": "01_tiny.live.20260101T000000.abcdef",
     "chapter": "01_tiny",
-    "profile": "book",
+    "profile": "live",
     "adlib": "0123456789ab",
     "commit": "fedcba987654",
     "device": "cpu",
@@ -31,7 +31,7 @@ def root(tmp_path):
 
 
 def test_a_new_baseline_names_its_source_and_reason(root):
-    entries = bands.load(bands.baseline_path(root, "01_tiny", "book"))
+    entries = bands.load(bands.baseline_path(root, "01_tiny", "live"))
     assert entries["auroc"]["value"] == 0.9
     assert entries["auroc"]["tolerance"] == 0.02, "what the chapter asked for"
     assert entries["count"]["tolerance"] == 60.0, "a tenth, where it asked for nothing"
@@ -65,16 +65,16 @@ def test_a_baseline_without_its_number_is_found(root):
 
 def test_an_update_keeps_the_width_of_the_band_and_says_old_and_new(root):
     assert bands.update(root, with_value("auroc", 0.7), "the loss was wrong") == ["auroc: 0.9 -> 0.7"]
-    entries = bands.load(bands.baseline_path(root, "01_tiny", "book"))
+    entries = bands.load(bands.baseline_path(root, "01_tiny", "live"))
     assert entries["auroc"]["tolerance"] == pytest.approx(0.02)
     assert entries["count"]["reason"] == "first run", "what has not moved is not touched"
 
 
 def test_nothing_changes_without_a_reason(root):
-    before = bands.baseline_path(root, "01_tiny", "book").read_text()
+    before = bands.baseline_path(root, "01_tiny", "live").read_text()
     with pytest.raises(ValueError, match="--reason"):
         bands.update(root, with_value("auroc", 0.7), "  ")
-    assert bands.baseline_path(root, "01_tiny", "book").read_text() == before
+    assert bands.baseline_path(root, "01_tiny", "live").read_text() == before
 
 
 def test_numbers_that_are_no_longer_reported_go(root):

@@ -31,11 +31,11 @@ def clones(tmp_path):
 
 
 def a_night(root: Path, identity: str, folder: str = "history") -> None:
-    results.append({"id": identity}, root / "_build" / folder / "book.jsonl")
+    results.append({"id": identity}, root / "_build" / folder / "live.jsonl")
 
 
 def ids(root: Path) -> list[str]:
-    return [record["id"] for record in results.read(root / "_build" / "history" / "book.jsonl")]
+    return [record["id"] for record in results.read(root / "_build" / "history" / "live.jsonl")]
 
 
 def test_the_history_lives_on_a_branch_and_each_line_once(clones):
@@ -135,9 +135,9 @@ def test_a_chapter_whose_machine_sent_nothing_has_an_issue_too():
 )
 def test_the_tool_is_told_which_chapters_to_expect(tmp_path, gpu, printed):
     """A copy of the tool in a checkout with one night, and a `gh` that knows no issue."""
-    folder = tmp_path / "_build" / "collected" / "night-01_x" / "nightly" / "book"
+    folder = tmp_path / "_build" / "collected" / "night-01_x" / "nightly" / "live"
     folder.mkdir(parents=True)
-    Night("n", "book", "c", ["01_x"], outcomes={"01_x": Outcome("01_x", "passed")}).save(folder)
+    Night("n", "live", "c", ["01_x"], outcomes={"01_x": Outcome("01_x", "passed")}).save(folder)
     (tmp_path / "gh").write_text("#!/bin/sh\necho '[]'\n")
     (tmp_path / "gh").chmod(0o755)
     tool = tmp_path / "adlib_book" / "nightly" / "issues.py"
@@ -154,5 +154,5 @@ def test_the_tool_is_told_which_chapters_to_expect(tmp_path, gpu, printed):
 def test_nights_of_other_machines_come_before_this_ones(tmp_path):
     for place in ("nightly/book", "collected/night-01/nightly/book"):
         (tmp_path / place).mkdir(parents=True)
-        Night(place, "book", "c", ["01_x"]).save(tmp_path / place)
+        Night(place, "live", "c", ["01_x"]).save(tmp_path / place)
     assert [night.id for night in issues.nights(tmp_path)] == ["collected/night-01/nightly/book"]

@@ -19,9 +19,9 @@ NAME = "01_tiny"
 def a_run(number, metrics, **changes):
     day = f"2026-{1 + number // 28 % 12:02}-{1 + number % 28:02}T{number // 336:02}:00:00+00:00"
     return {
-        "id": f"{NAME}.book.{number:04}",
+        "id": f"{NAME}.live.{number:04}",
         "chapter": NAME,
-        "profile": "book",
+        "profile": "live",
         "started_at": day,
         "night": str(number),
         "outcome": "passed",
@@ -38,7 +38,7 @@ def a_run(number, metrics, **changes):
 
 def a_record(metrics):
     entries = {name: {"value": value, "tolerance": 0.1} for name, value in metrics.items()}
-    return a_run(0, entries, id=f"{NAME}.book.now")
+    return a_run(0, entries, id=f"{NAME}.live.now")
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def nights(workspace):
     bands.update(workspace.root, a_record({"score": 0.9}), "first")
 
     def write(runs):
-        path = history.path(workspace, "book")
+        path = history.path(workspace, "live")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(run) + "\n" for run in runs))
-        return history.runs(workspace, "book")
+        return history.runs(workspace, "live")
 
     return write
 
@@ -61,7 +61,7 @@ def jitter(count, scale=0.005, slope=0.0, seed=0):
 
 
 def drifts(workspace, runs):
-    return history.drifts(workspace, "book", NAME, runs)
+    return history.drifts(workspace, "live", NAME, runs)
 
 
 def test_a_slow_drift_inside_the_band_is_found(workspace, nights):
@@ -125,31 +125,31 @@ def test_what_has_changed_since_the_run_before_is_named(nights):
 
 def test_a_torn_line_costs_that_line_only(workspace, nights):
     nights([a_run(0, {"score": 0.9})])
-    path = history.path(workspace, "book")
+    path = history.path(workspace, "live")
     with open(path, "a") as file:
         file.write('{"id": "torn", "sco')
     assert results.Ledger(path).add(a_run(1, {"score": 0.91}))
     with pytest.warns(UserWarning, match="line 2"):
-        assert len(history.runs(workspace, "book")) == 2
+        assert len(history.runs(workspace, "live")) == 2
 
 
 def test_nights_are_kept_in_the_checkout_once(workspace, nights, tmp_path):
     nights([a_run(0, {"score": 0.9}), a_run(1, {"score": 0.9})])
-    assert history.keep(workspace, "book") == 2
-    assert history.keep(workspace, "book") == 0
-    assert len(history.runs(workspace, "book")) == 2
+    assert history.keep(workspace, "live") == 2
+    assert history.keep(workspace, "live") == 0
+    assert len(history.runs(workspace, "live")) == 2
     elsewhere = tmp_path / "elsewhere.jsonl"
     elsewhere.write_text(json.dumps(a_run(2, {"score": 0.9})) + "\n")
-    assert history.keep(workspace, "book", [elsewhere]) == 1
+    assert history.keep(workspace, "live", [elsewhere]) == 1
 
 
 def test_a_named_history_that_does_not_exist_is_an_error_and_nothing_is_kept(workspace, nights, tmp_path):
-    assert history.keep(workspace, "book") == 0, "no night has run here yet, and none was named"
+    assert history.keep(workspace, "live") == 0, "no night has run here yet, and none was named"
     nights([a_run(0, {"score": 0.9})])
     for missing in (tmp_path / "nope.jsonl", tmp_path):
         with pytest.raises(FileNotFoundError, match=str(missing)):
-            history.keep(workspace, "book", [history.path(workspace, "book"), missing])
-    assert not history.committed_path(workspace, "book").exists()
+            history.keep(workspace, "live", [history.path(workspace, "live"), missing])
+    assert not history.committed_path(workspace, "live").exists()
 
 
 def test_a_thousand_nights_of_fifty_numbers_are_read_and_drawn_in_a_second(workspace, nights):
@@ -164,7 +164,7 @@ def test_a_thousand_nights_of_fifty_numbers_are_read_and_drawn_in_a_second(works
     print(f"{seconds:.2f} s")
     assert seconds < 1.0
     assert text.count("<svg") == 50
-    assert len(pd.read_json(history.path(workspace, "book"), lines=True)) == 1000
+    assert len(pd.read_json(history.path(workspace, "live"), lines=True)) == 1000
 
 
 def test_the_page_says_value_band_runs_and_origin(workspace, nights):

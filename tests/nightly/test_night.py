@@ -304,10 +304,10 @@ def test_a_night_does_not_go_on_where_it_must_not(workspace, quiet, scripted, mo
     assert calls[2] == "01_tiny"
 
 
-@pytest.mark.parametrize("wrong", [{"profile": "bok"}, {"tier": "nightli"}])
+@pytest.mark.parametrize("wrong", [{"profile": "lve"}, {"tier": "nightli"}])
 @pytest.mark.parametrize("names", [(), ("01",)])
 def test_a_night_that_cannot_begin_leaves_nothing(workspace, quiet, scripted, wrong, names):
-    with pytest.raises(ValueError, match=r"Did you mean '(book|nightly)'"):
+    with pytest.raises(ValueError, match=r"Did you mean '(live|nightly)'"):
         quiet(*names, **wrong)
     assert not scripted[1]
     assert not workspace.build.exists()
@@ -420,7 +420,7 @@ def test_the_real_table_is_right():
 
 
 def test_a_coloured_traceback_fits_into_the_reports():
-    night = Night("n", "book", "c", ["01"])
+    night = Night("n", "live", "c", ["01"])
     night.outcomes["01"] = Outcome("01", "failed", message="\x1b[31mline & <one>\x1b[0m\nline two")
     case = next(ElementTree.fromstring(report.junit(night)).iter("failure"))
     assert case.get("message") == "[31mline & <one>[0m"

@@ -52,7 +52,7 @@ def test_outputs_are_stripped(notebook):
 
 def test_it_declares_its_parameters(notebook):
     assert {"profile", "seed"} <= declared_parameters(notebook).keys()
-    assert declared_parameters(notebook)["profile"] == "book", "what a reader runs is what the page shows"
+    assert declared_parameters(notebook)["profile"] == "live", "what a reader runs is what the page shows"
 
 
 def test_its_parameters_are_fields_of_a_form_in_colab(notebook):

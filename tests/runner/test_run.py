@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_no_record(workspace, monkeypatch):
         ("smok", {}, "unknown profile 'smok'. Did you mean 'smoke'"),
         ("smoke", {"seed": "one"}, r"parameter 'seed' is 'one' \(str\); expected int"),
         ("smoke", {"seed": True}, r"expected int"),
-        ("smoke", {"profile": "book"}, "use --profile book instead"),
+        ("smoke", {"profile": "live"}, "use --profile live instead"),
     ],
 )
 def test_what_the_notebook_does_not_declare_is_refused(workspace, profile, given, message):
@@ -99,7 +99,7 @@ def test_what_the_notebook_does_not_declare_is_refused(workspace, profile, given
 
 
 def test_a_whole_number_will_do_for_a_real_one():
-    assert checked_parameters({"profile": "book", "rate": 0.5}, "book", {"rate": 1})["rate"] == 1
+    assert checked_parameters({"profile": "live", "rate": 0.5}, "live", {"rate": 1})["rate"] == 1
 
 
 OWN_FOLDER = """\
@@ -112,7 +112,7 @@ report("files", len([path for path in Path(folder).rglob("*") if path.is_file()]
 @pytest.fixture
 def own_folder(workspace, tmp_path, monkeypatch):
     """A chapter that counts the files of a reader's folder, and that folder, in the working directory and home."""
-    parameters = new_code_cell('profile = "book"\nfolder = ""', metadata={"tags": ["parameters"]})
+    parameters = new_code_cell('profile = "live"\nfolder = ""', metadata={"tags": ["parameters"]})
     write_notebook(workspace.chapter("01"), [CELLS[0], parameters, new_code_cell(OWN_FOLDER)])
     folder = tmp_path / "home" / "parts"
     (folder / "good").mkdir(parents=True)
@@ -133,12 +133,12 @@ def test_a_chapter_on_a_reader_s_folder_is_executed_anew_when_the_folder_has_cha
 
 @pytest.mark.parametrize("given", ["parts", "./parts", "../home/parts", "~/parts", "parts/"])
 def test_a_path_means_what_it_means_in_the_shell(own_folder, given):
-    values = checked_parameters({"profile": "book", "folder": ""}, "book", {"folder": given})
+    values = checked_parameters({"profile": "live", "folder": ""}, "live", {"folder": given})
     assert values["folder"] == str(own_folder)
 
 
 def test_no_folder_stays_no_folder(own_folder):
-    assert checked_parameters({"profile": "book", "folder": ""}, "book", {})["folder"] == ""
+    assert checked_parameters({"profile": "live", "folder": ""}, "live", {})["folder"] == ""
 
 
 def test_a_folder_that_is_not_there_is_named_before_anything_is_executed(workspace, own_folder):
@@ -149,7 +149,7 @@ def test_a_folder_that_is_not_there_is_named_before_anything_is_executed(workspa
 
 
 def test_only_the_parameter_for_a_path_is_taken_for_one(own_folder):
-    values = checked_parameters({"profile": "book", "dataset": ""}, "book", {"dataset": "parts"})
+    values = checked_parameters({"profile": "live", "dataset": ""}, "live", {"dataset": "parts"})
     assert values["dataset"] == "parts"
 
 

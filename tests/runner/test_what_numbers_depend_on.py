@@ -34,7 +34,7 @@ TABLE = [
     ("adlib_book/cli.py", False, False, False),
     ("checkout: results/chapter1.jsonl", False, True, True),
     ("checkout: requirements.lock", False, True, True),
-    ("checkout: baselines/01_tiny.book.json", False, False, True),
+    ("checkout: baselines/01_tiny.live.json", False, False, True),
     ("checkout: notebooks/01_tiny.ipynb, code", False, True, True),
     ("checkout: notebooks/01_tiny.ipynb, prose", False, False, True),
     ("checkout: book/index.md", False, False, False),
@@ -50,7 +50,7 @@ def house(tmp_path_factory):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGES / package, root / package, ignore=ignored)
     workspace = make_workspace(root / "checkout")
-    for path in ("results/chapter1.jsonl", "baselines/01_tiny.book.json"):
+    for path in ("results/chapter1.jsonl", "baselines/01_tiny.live.json"):
         (workspace.root / path).parent.mkdir()
         (workspace.root / path).write_text("{}\n")
     return root, workspace

@@ -29,9 +29,9 @@ from adlib_book.site.stage import page_names
 # One worker builds the pages, once.
 
 RECORD = {
-    "id": "01_tiny.book.20261122T200000.abcdef",
+    "id": "01_tiny.live.20261122T200000.abcdef",
     "chapter": "01_tiny",
-    "profile": "book",
+    "profile": "live",
     "seconds": 192.0,
     "started_at": "2026-11-22T20:00:00+00:00",
     "commit": "0123456789ab",
@@ -45,8 +45,8 @@ def built(tmp_path_factory):
     """A finished site, made the way `make book` makes it, from a run with one parameter changed."""
     workspace = make_workspace(tmp_path_factory.mktemp("checkout"))
     held = {"score/D1": {"value": 0.5, "tolerance": 0.1, "source": "a run", "reason": "a test"}}
-    write_atomic(workspace.root / "baselines" / "01_tiny.book.json", json.dumps(held))
-    record = run_chapter("01", "book", {"seed": 1}, workspace=workspace)
+    write_atomic(workspace.root / "baselines" / "01_tiny.live.json", json.dumps(held))
+    record = run_chapter("01", "live", {"seed": 1}, workspace=workspace)
     return workspace, record, build_site([record], workspace=workspace)
 
 
@@ -98,7 +98,7 @@ def test_every_script_is_on_the_site(built):
 def test_the_download_is_the_executed_notebook_without_the_machines_traces(built):
     workspace, record, pages = built
     download = nbformat.read(pages / "_sources" / "notebooks" / "01_tiny.ipynb", as_version=4)
-    executed = nbformat.read(workspace.executed("01_tiny", "book")[0], as_version=4)
+    executed = nbformat.read(workspace.executed("01_tiny", "live")[0], as_version=4)
     outputs = [cell.get("outputs") for cell in executed.cells]
     assert [cell.get("outputs") for cell in download.cells] == outputs
     assert any(outputs)
@@ -180,7 +180,7 @@ def test_the_last_verified_line_says_when_from_what_on_what_and_how_long():
 
 
 def test_missing_empty_and_unexecuted_pages_are_found(tmp_path):
-    (tmp_path / "book").mkdir()
+    (tmp_path / "live").mkdir()
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "book" / "empty.html").write_text("<html></html>")
     (tmp_path / "notebooks" / "01.html").write_text("<p>text</p>" * 1000)

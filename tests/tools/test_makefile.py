@@ -22,7 +22,7 @@ def test_the_help_names_every_target_and_no_line_leans_on_the_one_above(tmp_path
 
 def test_clean_keeps_the_nights(tmp_path):
     make("clean", tmp_path)
-    night = tmp_path / "_build" / "history" / "book.jsonl"
+    night = tmp_path / "_build" / "history" / "live.jsonl"
     for path in (
         night,
         tmp_path / "_build" / "executed" / "book" / "01.json",
