@@ -26,6 +26,15 @@ TOGETHER = {
     "tests/colab/": "colab",
     "tests/site/test_build.py": "site",
 }
+# What `make check` leaves out, by folder or by what a test asks for; single slow tests carry their mark themselves.
+KINDS = {
+    "tests/notebooks/test_chapters_smoke.py": "chapter",
+    "tests/colab/": "chapter",
+    "tests/runner/": "chapter",
+    "tests/nightly/test_night.py": "chapter",
+    "tests/browser/": "browser",
+}
+PAGES = {"site", "smoke_site", "address", "built"}
 
 
 # pytest-xdist's own --dist loadgroup has no effect with pytest 9.2: it renames tests in a way that pytest ignores.
@@ -53,6 +62,10 @@ def pytest_collection_modifyitems(config, items):
         return 1 if chapter else 3 if hasattr(config, "workerinput") else 0
 
     items.sort(key=place)
+    for item in items:
+        kinds = {kind for start, kind in KINDS.items() if item.nodeid.startswith(start)}
+        for kind in kinds | ({"chapter"} if PAGES & set(item.fixturenames) else set()):
+            item.add_marker(kind)
 
 
 def pytest_addoption(parser):
