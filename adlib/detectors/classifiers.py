@@ -45,7 +45,7 @@ class LogisticRegressionConfig(supervised.Config):
     @classmethod
     def smoke(cls) -> LogisticRegressionConfig:
         """Fewer iterations."""
-        return cls(steps=20)
+        return cls(steps=20, precision="fp64")
 
     @classmethod
     def book(cls) -> LogisticRegressionConfig:
@@ -120,7 +120,7 @@ class CnnClassifierConfig(supervised.Config):
     @classmethod
     def smoke(cls) -> CnnClassifierConfig:
         """Seconds on any machine."""
-        return cls(steps=40, batch_size=8)
+        return cls(steps=40, batch_size=8, precision="fp64")
 
     @classmethod
     def live(cls) -> CnnClassifierConfig:

@@ -56,7 +56,7 @@ class Config(base.Config):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=40, width=8, batch_size=16, checkpoints=4, precision="fp32")
+        return cls(steps=40, width=8, batch_size=16, checkpoints=4, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

@@ -59,7 +59,7 @@ class Config(supervised.Config):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=40, batch_size=8)
+        return cls(steps=40, batch_size=8, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

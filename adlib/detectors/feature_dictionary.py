@@ -65,7 +65,7 @@ class Config(base.AtOnceConfig):
     @classmethod
     def smoke(cls) -> Config:
         """Four windows an image."""
-        return cls(patch=0.5, stride=0.5, input_size=32, entries=8, training_windows=64)
+        return cls(patch=0.5, stride=0.5, input_size=32, entries=8, training_windows=64, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

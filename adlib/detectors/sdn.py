@@ -94,7 +94,7 @@ class Config(base.Config):
             width=4,
             attention_side=8,
             checkpoints=4,
-            precision="fp32",
+            precision="fp64",
         )
 
     @classmethod

@@ -31,7 +31,7 @@ class PcaConfig(base.AtOnceConfig):
     @classmethod
     def smoke(cls) -> PcaConfig:
         """The same in every profile but for the number of components."""
-        return cls(components=8)
+        return cls(components=8, precision="fp64")
 
     @classmethod
     def book(cls) -> PcaConfig:
@@ -83,10 +83,15 @@ class MeanIntensityConfig(base.AtOnceConfig):
 
     @classmethod
     def smoke(cls) -> MeanIntensityConfig:
-        """Nothing to shrink."""
+        """Nothing to shrink; in float64, as every smoke profile."""
+        return cls(precision="fp64")
+
+    @classmethod
+    def book(cls) -> MeanIntensityConfig:
+        """The same in every larger profile."""
         return cls()
 
-    live = book = paper = smoke
+    live = paper = book
 
 
 class MeanIntensity(Detector):

@@ -9,6 +9,8 @@ import json
 import pytest
 import torch
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from adlib import load
 from adlib.data import TrainImages
@@ -30,8 +32,8 @@ def labelled():
 
 def train(detector: Detector, split, *validation, **how) -> Detector:
     """Fit on the split's normal images; supervised detectors also see a few anomalies."""
-    shown = {"anomalies": labelled()} if detector.learns_from_anomalies else {}
-    return detector.fit(split.train, *validation, progress="quiet", **shown, **how)
+    labels = {"anomalies": labelled()} if detector.learns_from_anomalies else {}
+    return detector.fit(split.train, *validation, progress="quiet", **labels, **how)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def test_shapes_ranges_and_names(name, fitted, tiny_split):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_score_does_not_depend_on_its_company(name, fitted, tiny_split):
+def test_a_score_does_not_depend_on_the_batch(name, fitted, tiny_split):
     """Batch size, order and duplicates: fails when BatchNorm is left in training mode or scores are min-max scaled."""
     detector, images = fitted(name), tiny_split.test.images[:7]
     together = detector.examine(images)
@@ -94,13 +96,13 @@ def test_a_file_of_another_version_is_refused_with_a_remedy(fitted, tmp_path):
     tensors, metadata = read_tensors(path)
 
     def rewritten(change):
-        told = json.loads(metadata["adlib"])
-        change(told)
-        return write_tensors(path, tensors, {"adlib": json.dumps(told)})
+        fields = json.loads(metadata["adlib"])
+        change(fields)
+        return write_tensors(path, tensors, {"adlib": json.dumps(fields)})
 
-    Detector.load(rewritten(lambda told: told.pop("other_scales")))  # older than that field
+    Detector.load(rewritten(lambda fields: fields.pop("other_scales")))  # older than that field
     with pytest.raises(ValueError, match=r"another version .*: zzz\. Fit it again"):
-        Detector.load(rewritten(lambda told: told["config"].update(zzz=1)))
+        Detector.load(rewritten(lambda fields: fields["config"].update(zzz=1)))
     write_tensors(path, dict(list(tensors.items())[1:]), metadata)
     with pytest.raises(ValueError, match="another version"):
         Detector.load(path)
@@ -134,9 +136,61 @@ def test_a_step_stays_on_its_device(name):
     """On the meta device any tensor left behind on the CPU, and any value read back, is an error."""
     detector = make_detector(name, (3, 32, 32), "smoke", device="meta")
     detector.anomalies = torch.empty((3, 3, 32, 32), dtype=torch.uint8, device="meta")
-    losses = detector.training_step(torch.empty((4, 3, 32, 32), device="meta"))
+    images = torch.empty((4, 3, 32, 32), dtype=torch.uint8, device="meta")
+    losses = detector.training_step(detector.normalise(images))
     assert losses
     assert all(value.device.type == "meta" and not value.requires_grad for value in losses.values())
+
+
+# ---------------------------------------------------------------------- float64
+class Narrowed(TorchDispatchMode):
+    """Collects the operations that give floats of fewer bits than float64, but for Adam's scalars: it counts in them."""
+
+    def __init__(self):
+        super().__init__()
+        self.operations = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        results = function(*arguments, **(keywords or {}))
+        for tensor in tree_leaves(results):
+            floats = isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.ndim
+            if floats and tensor.dtype.itemsize < 8:
+                self.operations.add(str(function))
+        return results
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoke_computes_everything_in_float64(name, fitted, tiny_split, tmp_path):
+    """So that a run on another processor, or on two threads, differs in the eleventh digit and not in the first."""
+    detector, images = fitted(name), tiny_split.test.images[:4]
+    assert detector.config.precision == detector.history.precision == "fp64"
+    again = Detector.load(detector.save(tmp_path / "detector.safetensors"))
+    assert all(
+        value.dtype == torch.float64
+        for each in (detector, again)
+        for value in each.networks.state_dict().values()
+        if value.is_floating_point()
+    )
+    detector.inference_step(detector.normalise(images))  # networks that are loaded once
+    with torch.no_grad(), Narrowed() as narrowed:
+        parts = again.inference_step(again.normalise(images))
+    tensors = [parts.maps, parts.reconstructions, *parts.scores.values(), *parts.other_maps.values()]
+    if name in TRAINED:
+        fresh = make_detector(name, tiny_split.image_shape, "smoke", **QUICK)
+        fresh.anomalies = labelled().images
+        with narrowed:
+            tensors += fresh.training_step(fresh.normalise(tiny_split.train.images[:4])).values()
+    assert not narrowed.operations
+    assert all(tensor.dtype == torch.float64 for tensor in tensors)
+    seen = detector.examine(images)
+    assert {score.dtype for score in seen.scores.values()} == {seen.maps.dtype} == {torch.float64}
+
+
+def test_fp64_is_for_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert make_detector("pca", (3, 32, 32), "smoke").device.type == "cpu"
+    with pytest.raises(ValueError, match="precision 'fp64' is for the CPU, not for device 'cuda'"):
+        make_detector("pca", (3, 32, 32), "smoke", device="cuda")
 
 
 @pytest.mark.parametrize("name", TRAINED)

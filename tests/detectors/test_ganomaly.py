@@ -51,10 +51,10 @@ def test_gradients_are_those_of_each_player_s_own_loss(variant, random_images):
     detector.networks.zero_grad()
     bce = torch.nn.functional.binary_cross_entropy_with_logits
     real, fake = discriminator(images)[0], discriminator(generator(images).image.detach())[0]
-    ((bce(real, torch.ones(8)) + bce(fake, torch.zeros(8))) / 2).backward()
+    ((bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake))) / 2).backward()
     slow += [p.grad.clone() for p in discriminator.parameters()]
     for ours, theirs in zip(mine, slow):
-        assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
+        assert_close(ours, theirs, rtol=1e-8, atol=1e-12)
 
 
 def test_a_loss_that_flows_through_both_networks_moves_its_own_only(detector, batch):
@@ -63,10 +63,10 @@ def test_a_loss_that_flows_through_both_networks_moves_its_own_only(detector, ba
         ("generator", discriminator, generator),
         ("discriminator", generator, discriminator),
     ):
-        kept, before = _snapshot(still), _snapshot(moved)
+        before_still, before_moved = _snapshot(still), _snapshot(moved)
         detector.descend(**{name: discriminator(generator(batch).image)[0].mean()})
-        assert all(map(torch.equal, kept, still.parameters()))
-        assert not all(map(torch.equal, before, moved.parameters()))
+        assert all(map(torch.equal, before_still, still.parameters()))
+        assert not all(map(torch.equal, before_moved, moved.parameters()))
 
 
 def test_weights_follow_the_variant_and_none_is_forgotten():
@@ -115,7 +115,7 @@ def test_d0_reads_the_second_encoder(detector, batch, random_images):
     assert_close(before["D3"], after["D3"])
 
 
-def test_train_mode_scoring_depends_on_company_and_leaves_the_detector_alone(detector, random_images):
+def test_train_mode_scoring_depends_on_the_batch_and_leaves_the_detector_alone(detector, random_images):
     images, labels = random_images(12), np.arange(12) % 3 == 0
     before = detector.examine(images).scores["D1"]
     small = train_mode_scores(detector, images, labels, batch_size=4)["train_mode"]["D1"]

@@ -27,7 +27,7 @@ def grey_images(random_images):
 
 
 # ---------------------------------------------------------------------- Deep SVDD
-def test_the_centre_is_the_mean_of_the_features_after_pretraining_kept_away_from_zero(grey_images):
+def test_the_centre_is_the_mean_of_the_features_after_pretraining_moved_away_from_zero(grey_images):
     detector = make_detector("deep_svdd", GREY, "smoke", steps=4, pretraining_share=0.5, checkpoints=1)
     seen = {}
     place = detector._place_centre
@@ -120,20 +120,20 @@ def test_contrast_forgets_brightness_and_contrast(grey_images):
 
 
 def test_a_store_takes_the_shapes_of_the_file():
-    kept, empty = Store("a", "b"), Store("a", "b")
-    kept.keep(a=torch.rand(3, 2), b=np.arange(4))
-    empty.load_state_dict(kept.state_dict())
-    assert torch.equal(empty.a, kept.a)
-    assert torch.equal(empty.b, kept.b)
+    full, empty = Store("a", "b"), Store("a", "b")
+    full.keep(a=torch.rand(3, 2), b=np.arange(4))
+    empty.load_state_dict(full.state_dict())
+    assert torch.equal(empty.a, full.a)
+    assert torch.equal(empty.b, full.b)
 
 
 def test_a_store_stays_on_its_device_whatever_the_file_was_on():
-    kept = Store("a")
-    kept.keep(a=torch.rand(3, 2))
+    full = Store("a")
+    full.keep(a=torch.rand(3, 2))
     there = Store("a").to("meta")
     with warnings.catch_warnings():  # that nothing is copied to a device without memory
         warnings.simplefilter("ignore")
-        there.load_state_dict(kept.state_dict())
+        there.load_state_dict(full.state_dict())
     assert there.a.device.type == "meta"
     assert there.a.shape == (3, 2)
 
