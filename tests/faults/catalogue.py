@@ -1,7 +1,7 @@
 """Faults to be put in on purpose: each is one replacement in one file, and a name that says what is wrong.
 
-Written from the papers' equations and from the pitfalls of the field, not from the tests. `tests/faults/run.py` puts
-them in one at a time. A replacement whose text no longer stands in the file is an error (`test_catalogue.py`), so the
+Written from the papers' equations and from the pitfalls of the field, not from the tests. `tests/faults/put_in.py` puts
+them in one at a time. A replacement whose text no longer stands in the file is an error (`test_faults.py`), so the
 catalogue keeps up with the code.
 """
 
@@ -408,8 +408,8 @@ FAULTS = (
         "BatchNorm is left in training mode when images are scored",
         "scoring",
         f"{_DETECTORS}/base.py",
-        "        images = self._checked(images)\n        self.networks.eval()\n        with torch.no_grad():\n            parts",
-        "        images = self._checked(images)\n        self.networks.train()\n        with torch.no_grad():\n            parts",
+        "self.networks.eval()\n        with torch.no_grad():\n            parts",
+        "self.networks.train()\n        with torch.no_grad():\n            parts",
         CONTRACT,
         ("01",),
     ),

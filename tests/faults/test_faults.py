@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from catalogue import FAULTS
-from run import ROOT, broken
+from put_in import ROOT, broken
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -5,7 +5,7 @@ tests of the room; and beside them the chapters of its list in the smoke profile
 nobody notices is a hole in the tests. An interrupted call goes on where it stopped; what was answered for the same
 sources is not asked again.
 
-    python tests/faults/run.py [--only WORD] [--chapters] [--sample N] [--write]
+    python tests/faults/put_in.py [--only WORD] [--chapters] [--sample N] [--write]
 """
 
 from __future__ import annotations
