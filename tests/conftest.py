@@ -20,6 +20,7 @@ from adlib.files import locked
 
 # Tests that share a worker: those of one executed chapter, and those of the pages that one worker builds.
 CHAPTER = re.compile(r"tests/notebooks/test_chapters_smoke\.py::.*\[(.+)\]")
+DETECTOR = re.compile(r"tests/detectors/test_contract\.py::.*\[([a-z_]+)")  # is fitted once for all its tests
 TOGETHER = {
     "tests/browser/": "pages",
     "tests/notebooks/test_chapters_smoke.py": "pages",
@@ -46,6 +47,8 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid: str) -> str:
             if chapter := CHAPTER.match(nodeid):
                 return f"chapter {chapter[1]}"
+            if detector := DETECTOR.match(nodeid):
+                return f"contract {detector[1]}"
             return next((name for start, name in TOGETHER.items() if nodeid.startswith(start)), nodeid)
 
     config.option.loadscopereorder = False  # the order below, not the largest groups first

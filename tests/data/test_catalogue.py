@@ -135,6 +135,7 @@ def test_sets_that_are_not_here_say_how_to_get_them(monkeypatch, tmp_path):
         load("magnetic_tile")
 
 
+@pytest.mark.slow
 def test_a_failed_download_says_what_to_do(data, monkeypatch):
     import torchvision
 

@@ -124,6 +124,7 @@ def test_published_training_sides_give_their_own_anomalies(digits_folder):
     assert all(count + both[1].count(kind) in (3, 4) for kind, count in both[0])
 
 
+@pytest.mark.slow
 def test_no_labelled_anomaly_is_tested_or_handed_out_twice(digits_folder):
     for name, options in (
         ("mnist/3", {}),

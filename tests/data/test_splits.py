@@ -252,6 +252,7 @@ def test_one_object_is_not_enough_for_two_sides():
         cut(collection(groups=[0] * 40 + list(range(1, 33))))
 
 
+@pytest.mark.slow
 def test_mnist5k_and_elpv_have_the_counts_they_promise():
     digits = load("mnist5k/3", size=16)
     truth = digits.test.open("test")

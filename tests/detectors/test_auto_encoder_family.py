@@ -180,6 +180,7 @@ def test_the_map_is_the_difference_between_the_two_outputs(random_images):
     assert_close(seen.maps[inside], apart[:, 0][inside].abs() / 127.5, rtol=0, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::adlib.detectors.collapse.CollapseWarning")
 def test_transforms_are_ranked_on_validation_images_alone(tiny_split):
     detector = make("oe_sdn", tiny_split.image_shape, steps=6, checkpoints=1)

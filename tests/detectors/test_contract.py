@@ -120,6 +120,7 @@ def test_saved_and_loaded_it_says_the_same(name, fitted, tiny_split, tmp_path):
     assert torch.equal(again.predict(images), detector.predict(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_detector_another_seed_another(name, tiny_split):
     def score(seed: int) -> torch.Tensor:
@@ -193,6 +194,7 @@ def test_fp64_is_for_the_cpu(monkeypatch):
         make_detector("pca", (3, 32, 32), "smoke", device="cuda")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_resumed_run_takes_the_same_steps(name, tiny_split, tmp_path):
     def make() -> Detector:

@@ -147,6 +147,7 @@ def test_a_step_of_one_player_moves_the_adversarial_distance_its_way(player, opp
     assert (_adversarial(detector, batch) > before) == rises
 
 
+@pytest.mark.slow
 def test_an_unbounded_discriminator_pushes_beyond_what_a_bounded_one_can(batch):
     """L_adv of a bounded D cannot exceed 4; without tanh and unopposed by reconstruction it runs away."""
     highest = {}
@@ -239,6 +240,7 @@ def test_search_lowers_the_distance_and_a_longer_one_lowers_it_more(tiny_split):
     assert long.mean() < short.mean()
 
 
+@pytest.mark.slow
 def test_search_of_many_images_equals_the_search_of_each(random_images):
     """Longer than in the contract: Adam's moments and the starts are an image's own, whatever else is in the batch."""
     detector, images = _make("anogan", search_steps=40), random_images(6)
@@ -288,6 +290,7 @@ def test_the_encoder_phase_leaves_the_generator_s_statistics_alone(batch):
     assert all(torch.equal(v, before[k]) for k, v in detector.networks["generator"].state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("residual", [False, True])
 def test_f_anogan_trains_with_either_network_in_either_precision(residual, precision, tiny_split):
@@ -298,6 +301,7 @@ def test_f_anogan_trains_with_either_network_in_either_precision(residual, preci
 
 
 # ---------------------------------------------------------------------- learning, and input refused
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "steps"),
     [("dagan", 40), ("unet", 40), ("skip_ganomaly", 60), ("began", 40), ("f_anogan", 150)],
@@ -329,6 +333,7 @@ def test_grey_images_and_a_single_training_image_will_do(name, random_images):
     assert detector.fit(images, progress="quiet").anomaly_score(images).isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dagan", "unet", "skip_ganomaly", "anogan", "f_anogan", "began"])
 def test_published_settings_build_at_the_published_width(name):
     detector = make_detector(name, (3, 64, 64), "paper", device="meta")

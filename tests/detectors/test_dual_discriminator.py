@@ -120,6 +120,7 @@ def test_one_cycle_rises_falls_and_ends_at_nothing():
     assert all(a > b for a, b in pairwise(rates[31:]))
 
 
+@pytest.mark.slow
 def test_it_learns_what_it_is_for(digits):
     """Forty steps: normal digits are redrawn better than before, anomalies stay worse."""
     detector = make_detector("dual_discriminator", digits.image_shape, "smoke")

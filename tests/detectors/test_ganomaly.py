@@ -92,6 +92,7 @@ def test_a_collapsed_discriminator_starts_afresh_with_empty_moments(detector, ba
     assert detector.optimisers["generator"].state
 
 
+@pytest.mark.slow
 def test_training_brings_the_reconstruction_nearer(tiny_split):
     detector = make_detector("ganomaly", tiny_split.image_shape, "smoke", steps=60)
     before = detector.validation_error(tiny_split.validation.images)

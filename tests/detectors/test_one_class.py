@@ -169,6 +169,7 @@ def test_a_detector_without_a_map_of_its_own_reports_no_pixel_metrics(tiny_split
 
 
 # ---------------------------------------------------------------------- the dictionary
+@pytest.mark.slow
 def test_the_dictionary_is_deterministic_and_made_of_real_windows(grey_images):
     one, two = (
         make_detector("feature_dictionary", GREY, "smoke", seed=1).fit(grey_images[:20], progress="quiet")

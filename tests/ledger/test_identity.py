@@ -87,6 +87,7 @@ def test_tasks_of_the_plans_have_the_ids_of_their_records(plan):
         assert there <= set(ids), "what was begun goes on"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

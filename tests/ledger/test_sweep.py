@@ -150,6 +150,7 @@ def test_a_last_line_without_its_break_counts(tmp_path):
 
 
 # ---------------------------------------------------------------- Dask
+@pytest.mark.slow
 def test_workers_run_real_tasks_with_data_sent_to_them(tmp_path, monkeypatch, capsys):
     """The worker's home has no data at all: they come from here, by fingerprint."""
     tasks = list(grid(seed=[0, 1], **{key: [value] for key, value in TINY.items()}))
@@ -165,6 +166,7 @@ def test_workers_run_real_tasks_with_data_sent_to_them(tmp_path, monkeypatch, ca
     assert (there["hardware/threads"] == 1).all()
 
 
+@pytest.mark.slow
 def test_data_that_cannot_be_read_cost_their_task_only_here_and_on_workers(tmp_path, monkeypatch):
     monkeypatch.delenv("ADLIB_DATA", raising=False)
     gone = Task("pca", "mvtec/bottle", size=32)
@@ -190,6 +192,7 @@ def test_another_version_of_the_package_is_refused():
         sweeping.perform(Task(**TINY), None, "cpu", asked_by=("000000000000", "unknown"))
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_mid_task_costs_no_record_and_doubles_none(client, tmp_path):
     ledger, killed = results.Ledger(tmp_path / "a.jsonl"), None
     keys = [f"k{number}" for number in range(8)]
@@ -231,6 +234,7 @@ def test_the_same_sweep_twice_and_two_at_once_record_each_job_once(threads, tmp_
     assert not list(cluster.collect(threads, note, jobs(note, keys, str(tmp_path)), results.Ledger(path)))
 
 
+@pytest.mark.slow
 def test_a_client_that_was_killed_is_called_again_and_goes_on(client, tmp_path):
     script = f"""
         import sys
@@ -275,6 +279,7 @@ def test_nobody_at_the_address(monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_many_tiny_jobs_leave_nothing_behind(threads, tmp_path):
     """Ten thousand, with memory and time, are measured in benchmarks/test_sweep_speed.py."""
     ledger = results.Ledger(tmp_path / "a.jsonl")

@@ -105,6 +105,7 @@ def every_figure(images, judged):
     yield viz.threshold_figure(labels, scores, 1.5)
 
 
+@pytest.mark.slow
 def test_every_figure_is_a_white_card_closed_in_pyplot_and_leaves_room_for_its_stamp(images, judged):
     before = matplotlib.rcParams.copy()
     for figure in every_figure(images, judged):
