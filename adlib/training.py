@@ -259,8 +259,8 @@ def _note_gradients(detector: Trainable, history: History) -> None:
         gradients = [
             p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None
         ]
-        norm = float(torch.stack([at_least_float32(g).norm() for g in gradients]).norm()) if gradients else 0.0
-        history.gradients.setdefault(name, []).append(norm)
+        norms = [at_least_float32(gradient).norm() for gradient in gradients]
+        history.gradients.setdefault(name, []).append(float(torch.stack(norms).norm()) if norms else 0.0)
 
 
 def _refuse_nonfinite(losses: dict[str, float], step: int) -> None:

@@ -372,11 +372,11 @@ class Detector(ABC):
         images = self._checked(images)
         self.networks.eval()
         with torch.no_grad():
-            errors = [
-                (self.inference_step(x).reconstructions.to(self.dtype) - self._seen(x)).abs().flatten(1).mean(1)
+            residuals = [
+                self.inference_step(x).reconstructions.to(self.dtype) - self._seen(x)
                 for x in map(self.normalise, images.split(64))
             ]
-        return float(torch.cat(errors).mean())
+        return float(torch.cat([part.abs().flatten(1).mean(1) for part in residuals]).mean())
 
     # ------------------------------------------------------------------ keeping
     def identity(self) -> str:

@@ -145,7 +145,7 @@ def test_a_step_stays_on_its_device(name):
 
 # ---------------------------------------------------------------------- float64
 class Narrowed(TorchDispatchMode):
-    """Collects the operations that give floats of fewer bits than float64, but for Adam's scalars: it counts in them."""
+    """Collects operations that give floats of fewer bits than float64; scalars aside, in which Adam counts steps."""
 
     def __init__(self):
         super().__init__()

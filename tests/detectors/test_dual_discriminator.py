@@ -144,7 +144,8 @@ def test_a_record_counts_the_anomalies_and_has_an_auroc_of_each_kind(name):
     metrics = record["metrics"]
     assert {"image_auroc_seen", "image_auroc_unseen", "validation_auroc", "kind_auroc/7"} <= metrics.keys()
     assert metrics["image_auroc_unseen"] == metrics["kind_auroc/7"]
-    whole = (8 * metrics["image_auroc_seen"] + metrics["image_auroc_unseen"]) / 9  # 125 test images of each digit
+    # 125 test images of each digit
+    whole = (8 * metrics["image_auroc_seen"] + metrics["image_auroc_unseen"]) / 9
     assert whole == pytest.approx(metrics["image_auroc"], abs=1e-5)
 
 

@@ -76,7 +76,7 @@ def test_a_mistake_in_a_task_is_found_before_anything_runs(tmp_path):
             sweep([Task(**TINY), Task(**TINY | wrong)], tmp_path / "a.jsonl")
     assert not (tmp_path / "a.jsonl").exists()
     with pytest.raises(ValueError, match=r"Did you mean .reserve."):
-        list(grid(detector=["pca"], dataset=["texture/wood"], reserv=[0.1]))
+        list(grid(detector=["pca"], dataset=["texture/wood"], reserves=[0.1]))
 
 
 # ---------------------------------------------------------------- one process
