@@ -18,8 +18,8 @@ WORKSPACE = Workspace(ROOT)
 @pytest.mark.parametrize("name", WORKSPACE.chapters())
 def test_a_chapter_runs_and_its_numbers_are_inside_their_bands(name):
     record = run_chapter(name, "smoke", workspace=WORKSPACE)
-    found = bands.check(ROOT, record)
-    assert not found, "\n".join(map(str, found))
+    outside = bands.check(ROOT, record)
+    assert not outside, "\n".join(map(str, outside))
     assert record["seconds"] < 300, "a smoke run takes seconds, or a few minutes on a machine that is busy"
 
 
@@ -42,8 +42,8 @@ def test_beginnings_of_exercises_fail_for_the_right_reason(name):
     executed = nbformat.read(WORKSPACE.executed(name, "smoke")[0], as_version=4)
     for cell in executed.cells:
         if "starter" in cell.metadata.get("tags", []):
-            said = "".join(output.get("text", "") for output in cell.outputs)
-            assert said.splitlines()[-1].startswith("Your turn ("), cell.source
+            printed = "".join(output.get("text", "") for output in cell.outputs)
+            assert printed.splitlines()[-1].startswith("Your turn ("), cell.source
 
 
 def test_the_pages_can_be_built_from_it(smoke_site):

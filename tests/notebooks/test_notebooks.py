@@ -88,6 +88,9 @@ def test_cells_parse(notebook):
 def test_there_is_no_branch_for_tests(notebook):
     for cell in code(notebook):
         assert not re.search(r"\bif\b.*(profile\s*==|testing)", cell.source, re.IGNORECASE), cell.source[:200]
+        assert not re.search(r"\[profile\]|\.get\(profile", cell.source), (
+            f"a table of profiles is a branch, too; lengths belong into the detector's Config:\n{cell.source[:200]}"
+        )
 
 
 @pytest.mark.parametrize("what", SAYS)
@@ -108,8 +111,8 @@ def test_nothing_is_left_to_be_written(notebook):
 
 def section(notebook, title: str) -> str:
     """The text below a heading, up to the next of the same level."""
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", prose(notebook), re.MULTILINE | re.DOTALL)
-    return found[1] if found else ""
+    match = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", prose(notebook), re.MULTILINE | re.DOTALL)
+    return match[1] if match else ""
 
 
 def test_the_summary_is_a_list(notebook):
