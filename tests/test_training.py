@@ -97,6 +97,7 @@ def test_means_and_variances_are_averaged_and_counters_are_not():
     assert int(networks["norm"].num_batches_tracked) == 1
 
 
+@pytest.mark.filterwarnings("ignore::adlib.detectors.collapse.CollapseWarning")
 def test_only_the_part_that_a_phase_trains_is_averaged(tiny_split):
     """The student imitates the teacher that it was shown, not an average of its past."""
     detector = make_detector(
@@ -152,6 +153,7 @@ def test_checkpoints_without_an_error_are_not_chosen():
     assert History(checkpoints=marks[:1]).best_checkpoint() is None
 
 
+@pytest.mark.filterwarnings("ignore::adlib.detectors.collapse.CollapseWarning")
 @pytest.mark.parametrize(
     ("name", "changes"),
     [

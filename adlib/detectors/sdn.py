@@ -88,7 +88,7 @@ class Config(base.Config):
         """Seconds on any machine."""
         return cls(
             steps=60,
-            batch_size=16,
+            batch_size=8,
             student_images=4,
             student_share=0.4,
             width=4,

@@ -24,7 +24,10 @@ def test_memory_grows_with_the_batch_and_holds_at_least_the_images_as_floats(det
 
 def test_attention_over_more_positions_holds_more():
     narrow, wide = (
-        peak_bytes(make_detector("sdn", (1, 32, 32), "smoke", device="cpu", attention_side=side), IMAGES[:2])
+        peak_bytes(
+            make_detector("sdn", (1, 32, 32), "smoke", device="cpu", precision="fp32", attention_side=side),
+            IMAGES[:2],
+        )
         for side in (4, 32)
     )
     assert wide > 2 * narrow
