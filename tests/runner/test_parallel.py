@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from nbformat.v4 import new_code_cell
 from tiny_checkout import CELLS, write_notebook
 
 from adlib.errors import ChapterError
-from adlib_book.runner import kernel, parallel
+from adlib_book.runner import kernel, parallel, worker
 from adlib_book.runner.kernel import KernelDied
-from adlib_book.runner.parallel import Crew, run_all, run_chapters, workers_for
+from adlib_book.runner.parallel import run_all, run_chapters, workers_for
 from adlib_book.runner.run import run_chapter
 
 MEET = """
@@ -48,32 +49,32 @@ def records_of(workspace) -> list[str]:
     return sorted(path.stem for path in (workspace.build / "executed").rglob("*.json"))
 
 
-def test_chapters_run_at_the_same_time_and_their_results_come_in_reading_order(workspace, chapters, tmp_path):
-    """Each waits for the other; the first one ends last, and takes more memory."""
-    one, two = str(tmp_path / "one"), str(tmp_path / "two")
-    late = "\nblock = bytearray(400_000_000)\ntime.sleep(2)"
-    names = chapters(MEET.format(own=one, other=two) + late, MEET.format(own=two, other=one))
-    results = list(run_chapters(names, workspace=workspace, workers=2))
-    assert [name for name, _ in results] == names
-    first, second = (record for _, record in results)
-    assert [first["chapter"], second["chapter"]] == names
-    assert first["seconds"] > second["seconds"]
-    assert first["peak_mb"] > 400 > second["peak_mb"] > 20, "each watches its own kernel"
-    assert max(cell["peak_mb"] for cell in first["cells"]) > 400
-    assert dict(results) == {name: run_chapter(name, workspace=workspace) for name in names}, "all is cached"
-
-
-def test_a_kernel_has_one_thread_whatever_this_process_has(workspace, chapters, monkeypatch):
-    source = """
-import numpy, torch, sklearn.linear_model
+ONE_THREAD = """
+import sklearn.linear_model, torch
 from threadpoolctl import threadpool_info
 assert torch.get_num_threads() == 1
 assert {pool["num_threads"] for pool in threadpool_info()} == {1}, threadpool_info()
 """
+
+
+def test_chapters_run_at_the_same_time_with_one_thread_and_their_results_come_in_reading_order(
+    workspace, chapters, tmp_path, monkeypatch
+):
+    """Each waits for the other; the first one ends last, and takes more memory."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, "2")
-    ((_, record),) = run_chapters(chapters(source), workspace=workspace)
-    assert record["hardware"]["threads"] == 1
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    late = "\nblock = bytearray(400_000_000)\ntime.sleep(2)"
+    names = chapters(MEET.format(own=one, other=two) + ONE_THREAD + late, MEET.format(own=two, other=one))
+    results = list(run_chapters(names, workspace=workspace, workers=2))
+    assert [name for name, _ in results] == names
+    first, second = (record for _, record in results)
+    assert [first["chapter"], second["chapter"]] == names
+    assert first["hardware"]["threads"] == 1
+    assert first["seconds"] > second["seconds"]
+    assert first["peak_mb"] > 400 > second["peak_mb"] > 20, "each watches its own kernel"
+    assert max(cell["peak_mb"] for cell in first["cells"]) > 400
+    assert dict(results) == {name: run_chapter(name, workspace=workspace) for name in names}, "all is cached"
 
 
 def test_a_chapter_that_fails_does_not_stop_the_others_and_all_failures_are_named(
@@ -94,13 +95,24 @@ def test_a_chapter_that_fails_does_not_stop_the_others_and_all_failures_are_name
     assert [line[:7] for line in said[1:]] == names
 
 
-def test_errors_keep_their_kind_from_process_to_process(workspace, chapters):
-    (name,) = chapters("import os; os.kill(os.getpid(), 9)")
-    with Crew(2) as crew:
-        with pytest.raises(KernelDied, match="DeadKernelError"):
-            crew.run_chapter(name, "smoke", workspace=workspace)
-        with pytest.raises(ValueError, match="Did you mean 'seed'"):
-            crew.run_chapter(name, "smoke", {"sed": 1}, workspace=workspace)
+class Unpicklable(ValueError):
+    def __init__(self, one, two):
+        super().__init__(f"{one}, {two}")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KernelDied("gone"), KernelDied("gone")),
+        (ChapterError("cell 3"), ChapterError("cell 3")),
+        (OSError(28, "No space left on device"), OSError(28, "No space left on device")),
+        (Unpicklable("a", "b"), RuntimeError("Unpicklable: a, b")),
+    ],
+)
+def test_errors_keep_their_kind_from_process_to_process(error, expected):
+    """A night judges by the kind whether the machine is at fault."""
+    received = pickle.loads(pickle.dumps(worker._picklable(error)))
+    assert (type(received), received.args) == (type(expected), expected.args)
 
 
 def test_one_chapter_alone_raises_its_own_error(workspace, chapters):
@@ -129,13 +141,14 @@ with open({log!r}, "a") as file:
 """
 
 
-@pytest.mark.parametrize(("force", "executions"), [(False, 1), (True, 2)])
-def test_two_commands_that_want_one_chapter_take_turns(workspace, chapters, tmp_path, force, executions):
+def test_of_two_commands_that_want_one_chapter_one_waits_and_takes_the_record_of_the_other(
+    workspace, chapters, tmp_path
+):
     (name,) = chapters(ALONE.format(mark=str(tmp_path / "mark"), log=str(tmp_path / "log")))
-    (_, first), (_, second) = run_chapters([name, name], force=force, workspace=workspace, workers=2)
-    assert first["chapter"] == second["chapter"] == name, (first, second)
-    assert (tmp_path / "log").read_text().count("executed") == executions
-    assert (first == second) == (not force)
+    (_, first), (_, second) = run_chapters([name, name], workspace=workspace, workers=2)
+    assert first == second
+    assert first["chapter"] == name
+    assert (tmp_path / "log").read_text() == "executed\n"
 
 
 SCRIPT = """
