@@ -152,9 +152,9 @@ def run_nightly(
 ) -> None:
     """Execute chapters afresh, hold them against baselines and history, write a report and append to the history.
 
-    Ends with 0 if all is well; with 1 if a number has left its band, drifts, has no band or is no longer reported,
-    or if a package is not the one in requirements.lock; with 3 if a chapter failed, 4 if the machine did; with 2 if
-    it could not begin. A night that was interrupted goes on.
+    Ends with 0 if all is well; with 1 if a number has left its band, drifts, has no band or is no longer reported, if
+    a package is not the one in requirements.lock, or if a detector has left its trajectory; with 3 if a chapter
+    failed, 4 if the machine did; with 2 if it could not begin. A night that was interrupted goes on.
     """
     from adlib_book.nightly.night import exit_code_of_night
 

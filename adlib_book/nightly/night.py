@@ -25,6 +25,7 @@ from adlib_book.nightly import bands, history
 from adlib_book.nightly.record import Night, Outcome
 from adlib_book.nightly.report import write_reports
 from adlib_book.nightly.schedule import Slot, chapters_of, schedule
+from adlib_book.nightly.trajectories import check_trajectories
 from adlib_book.runner import terminal
 from adlib_book.runner.inputs import code_hash, data_listing
 from adlib_book.runner.kernel import KernelDied
@@ -81,6 +82,8 @@ def nightly(
         page = _save(night, folder)
     for sentence in night.environment:
         say(f"environment: {sentence}")
+    for sentence in night.trajectories:
+        say(f"NOT AS RECORDED  {sentence}")
     say(f"report: {page}")
     return night
 
@@ -165,7 +168,8 @@ def _begin(chapters: list[str], profile: str, workspace: Workspace) -> Night:
     code, now = environment.source_hash(), datetime.datetime.now(datetime.UTC)
     night_id = f"{now:%Y%m%dT%H%M%S}.{code[:6]}"
     inputs = night_inputs(chapters, workspace)
-    return Night(night_id, profile, code, chapters, inputs, environment=lock_differences(workspace))
+    changed = {"environment": lock_differences(workspace), "trajectories": check_trajectories(workspace.root)}
+    return Night(night_id, profile, code, chapters, inputs, **changed)
 
 
 def _interrupted(folder: Path, chapters: list[str], workspace: Workspace) -> Night | None:
@@ -189,7 +193,7 @@ def night_inputs(chapters: Iterable[str], workspace: Workspace) -> str:
     digest = hashlib.sha256(code_hash().encode())
     digest.update(json.dumps([environment.versions(), lock_differences(workspace)], sort_keys=True).encode())
     paths = [workspace.root / "requirements.lock", *map(workspace.chapter, chapters)]
-    for folder, pattern in (("results", "*.jsonl"), ("baselines", "*.json")):
+    for folder, pattern in (("results", "*.jsonl"), ("baselines", "**/*.json")):
         paths += sorted((workspace.root / folder).glob(pattern))
     for path in paths:
         if path.is_file():

@@ -47,6 +47,10 @@ def junit(night: Night) -> str:
     case = ElementTree.SubElement(suite, "testcase", classname="environment", name="is what the lock says")
     if night.environment:
         _fault(suite, case, "failure", "environment", "\n".join(night.environment))
+    suite = ElementTree.SubElement(root, "testsuite", name="trajectories", tests="1")
+    case = ElementTree.SubElement(suite, "testcase", classname="trajectories", name="are the recorded ones")
+    if night.trajectories:
+        _fault(suite, case, "failure", "number", "\n".join(night.trajectories))
     for outcome in night.outcomes.values():
         _suite(root, outcome)
     ElementTree.indent(root)
@@ -99,6 +103,7 @@ def page(night: Night) -> str:
         f"<p>Night {_text(night.id)} · profile {_text(night.profile)} · adlib {_text(night.code)}"
         f" · {minutes:.0f} minutes · exit code {night.exit_code}</p>",
         _list("This environment is not the locked one", night.environment),
+        _list("Detectors whose first training steps are not the recorded ones", night.trajectories),
         _table(
             ["chapter", "verdict", "attempts", "minutes", "peak memory", "numbers"], map(_overview, outcomes)
         ),

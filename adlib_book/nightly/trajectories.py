@@ -197,7 +197,8 @@ def check_trajectories(root: Path) -> list[str]:
     """Run every detector and hold it against its recorded trajectory.
 
     Returns:
-        Sentences that begin with the detector's name; empty if all is well, and in a checkout without trajectories.
+        Sentences that begin with the detector's name; empty if all is well, and in a checkout without trajectories. A
+        detector that raises an error is named with it.
     """
     if not (there := recorded_names(root)):
         return []
@@ -205,7 +206,11 @@ def check_trajectories(root: Path) -> list[str]:
         f"{name}: recorded, but there is no such detector" for name in set(there) - set(detector_names())
     ]
     for name in detector_names():
-        sentences += [f"{name}: {each}" for each in differences(recorded(root, name), trajectory(name))]
+        try:
+            changes = differences(recorded(root, name), trajectory(name))
+        except Exception as error:  # the other detectors are run all the same
+            changes = [f"{type(error).__name__}: {error}"]
+        sentences += [f"{name}: {each}" for each in changes]
     return sorted(sentences)
 
 

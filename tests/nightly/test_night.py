@@ -98,7 +98,7 @@ def test_a_night_from_end_to_end_takes_nothing_from_a_stale_cache(workspace, qui
     assert any(cell["peak_mb"] for cell in outcome.record["cells"])
 
     suites = ElementTree.parse(folder(workspace) / "junit.xml").getroot()
-    assert [case.get("name") for case in suites.iter("testcase")][1:] == ["executes", "score/D1"]
+    assert [case.get("name") for case in suites.iter("testcase")][2:] == ["executes", "score/D1"]
     assert not list(suites.iter("failure"))
     text = (folder(workspace) / "report.html").read_text()
     for part in ("every chapter passed", "01_tiny", " MB", "slowest cells"):
@@ -244,7 +244,8 @@ def test_no_older_report_is_taken_for_that_of_a_night_that_was_killed(workspace,
     with pytest.raises(KeyboardInterrupt):
         quiet()
     suites = ElementTree.parse(folder(workspace) / "junit.xml").getroot()
-    assert [each.get("name") for each in suites.iter("testsuite")] == ["environment", "01_tiny"]
+    names = [each.get("name") for each in suites.iter("testsuite")]
+    assert names == ["environment", "trajectories", "01_tiny"]
     assert "not finished, 1 of 3 chapters so far" in (folder(workspace) / "report.html").read_text()
 
 
@@ -357,6 +358,18 @@ def test_a_broken_loss_is_caught(workspace, quiet, monkeypatch, tmp_path):
     assert night.exit_code == 1
     assert "error: " in night.outcomes["01_tiny"].deviations[0]
     assert "is outside [-0.1, 0.1]" in night.outcomes["01_tiny"].deviations[0]
+
+
+def test_a_detector_off_its_trajectory_is_named(workspace, quiet, scripted, monkeypatch):
+    assert quiet().trajectories == []
+    sentence = "pca: averaged/map/mean: number 1 is 0.2 instead of 0.1 (1 of 4 differ)"
+    monkeypatch.setattr(nights, "check_trajectories", lambda root: [sentence])
+    lines = []
+    night = quiet(say=lines.append)
+    assert (night.trajectories, night.exit_code) == ([sentence], 1)
+    assert f"NOT AS RECORDED  {sentence}" in lines
+    for name in ("report.html", "junit.xml"):
+        assert sentence in (folder(workspace) / name).read_text()
 
 
 def test_a_changed_dependency_is_caught(workspace, quiet, scripted, monkeypatch):
