@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-import adlib
 from adlib.files import write_atomic
 
 INDEX = "book/api"
@@ -54,7 +53,7 @@ def page_of(name: str) -> str:
 
 
 def _modules(room: str) -> list[str]:
-    root = Path(adlib.__file__).parent.parent
+    root = Path(import_module("adlib").__file__).parent.parent
     folder = root / room.replace(".", "/")
     files = [path for path in sorted(folder.rglob("*.py")) if not path.name.startswith("_")]
     return [".".join(path.relative_to(root).with_suffix("").parts) for path in files] or [room]
@@ -79,9 +78,10 @@ def _index() -> list[str]:
 
 
 def _imported_from_adlib() -> list[str]:
+    package = import_module("adlib")
     lines = ["## From `adlib` itself", "", "| `from adlib import` | documented in |", "|---|---|"]
-    for name in sorted(set(adlib.__all__) - {"__version__"}, key=str.lower):
-        module = getattr(adlib, name).__module__
+    for name in sorted(set(package.__all__) - {"__version__"}, key=str.lower):
+        module = getattr(package, name).__module__
         lines.append(f"| `{name}` | [`{module}`]({_address(module, 'book')}) |")
     return lines
 
