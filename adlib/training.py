@@ -37,12 +37,16 @@ class Trainable(Protocol):
         averaged_networks: those of the networks whose weights are averaged.
     """
 
-    name: str
     seed: int
     device: torch.device
     generator: torch.Generator
     networks: nn.ModuleDict
     optimisers: dict[str, torch.optim.Optimizer]
+
+    @property
+    def name(self) -> str:
+        """See above."""
+        ...
 
     @property
     def averaged_networks(self) -> nn.Module:

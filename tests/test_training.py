@@ -99,7 +99,7 @@ def test_means_and_variances_are_averaged_and_counters_are_not():
 
 @pytest.mark.filterwarnings("ignore::adlib.detectors.collapse.CollapseWarning")
 def test_only_the_part_that_a_phase_trains_is_averaged(tiny_split):
-    """The student imitates the teacher that it was shown, not an average of its past."""
+    """The student imitates the last weights of the teacher, not their average."""
     detector = make_detector(
         "sdn", tiny_split.image_shape, "smoke", steps=6, student_share=0.5, checkpoints=1
     )
@@ -165,8 +165,8 @@ def test_checkpoints_without_an_error_are_not_chosen():
 def test_only_the_phase_that_scores_has_a_validation_error(name, changes, tiny_split):
     detector = make_detector(name, tiny_split.image_shape, "smoke", steps=4, checkpoints=4, **changes)
     detector.fit(tiny_split.train, tiny_split.validation, progress="quiet")
-    told = ["validation_error" in mark for mark in detector.history.checkpoints]
-    assert told == [False, False, True, True]
+    measured = ["validation_error" in mark for mark in detector.history.checkpoints]
+    assert measured == [False, False, True, True]
 
 
 def test_a_second_fit_with_one_stream_sees_the_same_batches(tmp_path):

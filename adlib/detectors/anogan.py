@@ -1,8 +1,8 @@
 """AnoGAN: a DCGAN that draws normal images, and a search for the drawing that comes nearest.
 
 No encoder: for every test image a code z is optimised, some hundred steps, until G(z) resembles the image
-as much as it can. What remains is the anomaly. Here all images of a portion are searched at once, each as if
-alone: its loss is its own, Adam keeps its moments per element, and every image starts from the same few codes.
+as much as it can. The difference that remains is the anomaly. Here all images of a batch are searched at once and
+independently: each has a loss of its own, Adam keeps its moments per element, and all start from the same few codes.
 
 Source: Schlegl, Seeboeck, Waldstein, Schmidt-Erfurth, Langs 2017; the DCGAN is Radford et al. 2015's, which
 has the layers of GANomaly's decoder and discriminator.
@@ -28,7 +28,7 @@ class Config(base.Config):
 
     score: "A", the paper's sum of pixel and feature residuals, or "G", the pixels alone as DAGAN takes them.
     search_steps: steps of the search for each image's code. search_rate: its learning rate.
-    restarts: codes that every search starts from; the best end wins.
+    restarts: codes that every search starts from; the nearest drawing at the end counts.
     feature_share: lambda, weight of the discriminator's features in "A" and in the search.
     checkpoints: few, as each one searches again.
     """
@@ -37,7 +37,7 @@ class Config(base.Config):
     steps: int = 1000
     checkpoints: int = 1
     search_steps: int = 100
-    search_rate: float = 0.1  # not published; slower ones do not arrive in a hundred steps
+    search_rate: float = 0.1  # not published; smaller ones have not converged after a hundred steps
     restarts: int = 2
     feature_share: float = 0.1  # section 2.2
     width: int = 16
@@ -67,9 +67,11 @@ class Config(base.Config):
 
 
 class _Starts(nn.Module):
-    """The codes that every search starts from, kept with the networks. codes: (restarts, latent)."""
+    """The codes that every search starts from, saved with the networks. codes: (restarts, latent)."""
 
-    def __init__(self, restarts: int, latent: int):
+    codes: Tensor
+
+    def __init__(self, restarts: int, latent: int) -> None:
         super().__init__()
         self.register_buffer("codes", torch.randn(restarts, latent))
 
@@ -79,6 +81,7 @@ class AnoGan(Detector):
 
     name = "anogan"
     title = "AnoGAN"
+    config: Config
     Config = Config
     searches = True
 
@@ -91,7 +94,7 @@ class AnoGan(Detector):
             "starts": _Starts(config.restarts, config.latent),
         }
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate, betas = self.config.learning_rate, self.config.betas
         return {name: self.adam(self.networks[name], rate, betas) for name in ("generator", "discriminator")}
 
@@ -116,20 +119,20 @@ class AnoGan(Detector):
         Returns:
             (B, latent). An image's code depends on that image, the settings and the seed only.
         """
-        starts, count = self.networks["starts"].codes, len(images)
+        starts, count = self.part("starts", _Starts).codes, len(images)
         codes = starts.repeat_interleave(count, dim=0).requires_grad_()  # (restarts B, latent)
-        wanted = images.repeat(len(starts), 1, 1, 1)
+        targets = images.repeat(len(starts), 1, 1, 1)
         features = self.networks["discriminator"](images)[1].repeat(len(starts), 1, 1, 1)
         optimiser = torch.optim.Adam([codes], lr=self.config.search_rate)
         with torch.enable_grad():
             for _ in range(self.config.search_steps):
-                # A sum, not a mean: the gradient of one image must not know how many others there are.
-                loss = self._distance(wanted, features, self.networks["generator"](codes)).sum()
+                # A sum, not a mean: an image's gradient must not depend on how many others there are.
+                loss = self._distance(targets, features, self.networks["generator"](codes)).sum()
                 (codes.grad,) = torch.autograd.grad(loss, codes)
                 optimiser.step()
         codes = codes.detach()
-        ends = self._distance(wanted, features, self.networks["generator"](codes)).view(-1, count)
-        best = ends.argmin(0)  # (B,), which start ended nearest
+        ends = self._distance(targets, features, self.networks["generator"](codes)).view(-1, count)
+        best = ends.argmin(0)  # (B,), number of the start whose drawing is nearest
         return codes.view(-1, count, self.config.latent)[best, torch.arange(count, device=best.device)]
 
     def _distance(self, images: Tensor, features: Tensor, generated: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from adlib.errors import unknown_name
 from adlib.files import read_tensors, write_tensors
 from adlib.training import History, Schedule
 
+M = TypeVar("M", bound=nn.Module)
 THRESHOLD_QUANTILE = 0.95  # of the validation-normal scores: about 5 % false alarms by construction
 MAP_QUANTILE = 0.999  # of the validation-normal pixels: the top of the shared colour scale
 
@@ -80,6 +81,9 @@ class AtOnceConfig(Config):
     ema_decay: float = 0.0
 
 
+Settings = Config  # within `Detector`, "Config" is each detector's own class of settings
+
+
 class Detector(ABC):
     """An anomaly detector for images of one shape.
 
@@ -98,20 +102,22 @@ class Detector(ABC):
 
     name: ClassVar[str]  # for code and records
     title: ClassVar[str]  # for pages and figures
+    config: Config
     Config: ClassVar[type[Config]]
     localises: ClassVar[bool] = True  # False: the map only repeats the score, and pixel metrics do not apply
     searches: ClassVar[bool] = False  # scoring one image is an optimisation of its own, as in AnoGAN
     learns_from_anomalies: ClassVar[bool] = False  # supervised: `fit` needs labelled anomalies
-    # Names of the networks that end with averaged weights, where others are left fixed by a phase; None: all.
+    # Names of the networks that end with averaged weights; None: all. Detectors that train in phases name those of
+    # the last phase: the others are fixed by then, and their weights must stay as that phase has used them.
     averaged: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
         self,
         image_shape: tuple[int, int, int],
-        config: Config,
+        config: Settings,
         seed: int = 0,
         device: str | torch.device = "auto",
-    ):
+    ) -> None:
         if len(image_shape) != 3 or image_shape[0] not in (1, 3) or min(image_shape) < 1:
             raise ValueError(
                 f"image_shape is {tuple(image_shape)}; expected (channels, height, width) with 1 (grey) or 3 (RGB) "
@@ -120,7 +126,8 @@ class Detector(ABC):
         if seed < 0:
             raise ValueError(f"seed is {seed}; expected 0 or a positive whole number.")
         config.schedule()  # refuses settings that cannot be trained with, before anything is built
-        self.image_shape = tuple(image_shape)
+        channels, height, width = image_shape
+        self.image_shape = (channels, height, width)
         self.config = config
         self.seed = seed
         self.device = pick_device(device, config.precision)
@@ -133,7 +140,7 @@ class Detector(ABC):
         self.anomalies: Tensor | None = None
         with self.seeded(), _default_dtype(self.dtype):
             self.networks = nn.ModuleDict(self.build())
-        self.networks.to(self.device, memory_format=torch.channels_last)
+        self.networks.to(self.device).to(memory_format=torch.channels_last)
         self.optimisers: dict[str, torch.optim.Optimizer] = self.build_optimisers()
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -153,13 +160,13 @@ class Detector(ABC):
     @property
     def averaged_networks(self) -> nn.ModuleDict:
         """The networks whose weights the loop averages, by name."""
-        names = self.averaged or self.networks.keys()
-        return nn.ModuleDict({name: self.networks[name] for name in names})
+        return nn.ModuleDict({name: self.networks[name] for name in self.averaged or self.networks})
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         """One update from a batch (B, C, H, W) in [-1, 1] on the detector's device; returns detached scalar losses.
 
-        Must not read a value back (`.item()`, `if loss < …`): decisions on values belong in `after_step`.
+        Must not read a value (`.item()`, `if loss < …`), which would synchronise the GPU: decisions on values belong
+        in `after_step`.
         """
         raise NotImplementedError(f"{self.name} does not train by steps")
 
@@ -171,6 +178,12 @@ class Detector(ABC):
         """Scores, maps and reconstructions of a batch (B, C, H, W) in [-1, 1], networks in evaluation mode."""
 
     # ------------------------------------------------------------------ helpers for subclasses
+    def part(self, name: str, kind: type[M]) -> M:
+        """One of the networks, known to be of a class: for its attributes."""
+        network = self.networks[name]
+        assert isinstance(network, kind)
+        return network
+
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
         """Global random state seeded from this detector's own generator, and put back afterwards."""
@@ -188,7 +201,7 @@ class Detector(ABC):
         return torch.rand(shape, generator=self.generator, dtype=self.dtype).to(self.device)
 
     def adam(
-        self, network: nn.Module, learning_rate: float, betas: tuple[float, float]
+        self, network: nn.Module, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)
     ) -> torch.optim.Optimizer:
         """Adam over one network's parameters, fused where the device has it."""
         fused = self.device.type in ("cpu", "cuda")
@@ -250,11 +263,11 @@ class Detector(ABC):
         """
         self._take_anomalies(anomalies)
         images = self._training_images(train, augment)
-        held = None if validation is None else self._checked(_validation_only(validation).images)
+        normals = None if validation is None else self._checked(_validation_only(validation).images)
         self.thresholds, self.map_scale, self.other_scales = {}, None, {}  # of an earlier fit
         self.history = History(precision="fp64" if self.dtype == torch.float64 else "fp32")
         self._fit(
-            images, held, augment=augment, progress=progress, on_checkpoint=on_checkpoint, resume=resume
+            images, normals, augment=augment, progress=progress, on_checkpoint=on_checkpoint, resume=resume
         )
         self.networks.eval()
         if validation is not None:
@@ -279,13 +292,12 @@ class Detector(ABC):
     def _training_images(
         self, train: TrainImages | Tensor | StreamedBatches, augment: Augment | None
     ) -> Tensor | StreamedBatches:
-        streamed = isinstance(train, StreamedBatches)
-        if (streamed or augment is not None) and not self.optimisers:
+        if (isinstance(train, StreamedBatches) or augment is not None) and not self.optimisers:
             raise TypeError(
                 f"{self.name} learns from all images at once, not by steps; pass images in memory, such as "
                 "split.train, without augment."
             )
-        if not streamed:
+        if not isinstance(train, StreamedBatches):
             return self._checked(train.images if isinstance(train, TrainImages) else train)
         if train.image_shape != self.image_shape:
             raise ValueError(
@@ -294,13 +306,13 @@ class Detector(ABC):
             )
         return train
 
-    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: Any) -> None:
         self.history = training.fit(self, images, self.config.schedule(), validation=validation, **how)
 
     def calibrate(self, validation: ValidationImages) -> None:
         """Learn a threshold per score (95th percentile) and each map's scale (99.9th) from validation-normal images."""
         seen = self.examine(_validation_only(validation).images)
-        self._usual(seen.scores)
+        self._score_of(seen)
         self.thresholds = {
             name: float(torch.quantile(score.double(), THRESHOLD_QUANTILE))
             for name, score in seen.scores.items()
@@ -332,7 +344,7 @@ class Detector(ABC):
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """(N,) scores by `config.score`; larger means more anomalous. images: uint8 (N, C, H, W)."""
-        return self._usual(self.examine(images).scores)
+        return self._score_of(self.examine(images))
 
     def anomaly_map(self, images: Tensor) -> Tensor:
         """(N, H, W) maps; larger means more anomalous. Show them on one scale, 0 to `map_scale`."""
@@ -355,8 +367,8 @@ class Detector(ABC):
             )
         return self.anomaly_score(images) > self.thresholds[self.config.score]
 
-    def _seen(self, images: Tensor) -> Tensor:
-        """What of the images (B, C, H, W) the networks see; errors are taken against it."""
+    def _target(self, images: Tensor) -> Tensor:
+        """What reconstructions of images, (B, C, H, W), are compared with."""
         return images
 
     def validation_error(self, images: Tensor) -> float | None:
@@ -367,26 +379,27 @@ class Detector(ABC):
 
         Returns:
             The error, smaller is better; None where normal images cannot tell checkpoints apart: in a phase of the
-            training before the one that scores, and for classifiers, which draw nothing.
+            training before the one that scores, and for classifiers, which reconstruct nothing.
         """
         images = self._checked(images)
         self.networks.eval()
         with torch.no_grad():
-            residuals = [
-                self.inference_step(x).reconstructions.to(self.dtype) - self._seen(x)
-                for x in map(self.normalise, images.split(64))
-            ]
-        return float(torch.cat([part.abs().flatten(1).mean(1) for part in residuals]).mean())
+            errors = [self._reconstruction_errors(self.normalise(part)) for part in images.split(64)]
+        return float(torch.cat(errors).mean())
+
+    def _reconstruction_errors(self, images: Tensor) -> Tensor:
+        residuals = self.inference_step(images).reconstructions.to(self.dtype) - self._target(images)
+        return residuals.abs().flatten(1).mean(1)
 
     # ------------------------------------------------------------------ keeping
     def identity(self) -> str:
         """Name and a hash of shape, settings and seed: equal for equal runs."""
-        told = json.dumps([self.name, self.image_shape, asdict(self.config), self.seed], sort_keys=True)
-        return f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:10]}"
+        text = json.dumps([self.name, self.image_shape, asdict(self.config), self.seed], sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     def save(self, path: str | Path) -> Path:
         """Write networks, settings, thresholds and map scales as one safetensors file, atomically."""
-        told = {
+        metadata = {
             "name": self.name,
             "image_shape": self.image_shape,
             "config": asdict(self.config),
@@ -396,7 +409,7 @@ class Detector(ABC):
             "other_scales": self.other_scales,
             "adlib": source_hash(),
         }
-        return write_tensors(path, self.networks.state_dict(), {"adlib": json.dumps(told)})
+        return write_tensors(path, self.networks.state_dict(), {"adlib": json.dumps(metadata)})
 
     @staticmethod
     def load(path: str | Path, device: str | torch.device = "auto") -> Detector:
@@ -406,18 +419,19 @@ class Detector(ABC):
             FileNotFoundError: no such file. ValueError: a file of another kind, an unknown detector, or one whose
                 settings or networks this version of the package does not know.
         """
-        tensors, metadata = read_tensors(path)
-        if "adlib" not in metadata:
+        tensors, header = read_tensors(path)
+        if "adlib" not in header:
             raise ValueError(
                 f"{path} holds tensors but no adlib detector; write one with detector.save(...)."
             )
-        told = json.loads(metadata["adlib"])
-        kind = detector_class(told["name"])
-        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in told["config"].items()}
-        unknown = sorted(set(settings) - {field.name for field in fields(kind.Config)})
-        detector = None
+        metadata = json.loads(header["adlib"])
+        kind = detector_class(metadata["name"])
+        settings: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in metadata["config"].items()
+        }
+        unknown: list[str] = sorted(set(settings) - {field.name for field in fields(kind.Config)})
         if not unknown:
-            detector = kind(tuple(told["image_shape"]), kind.Config(**settings), told["seed"], device)
+            detector = kind(metadata["image_shape"], kind.Config(**settings), metadata["seed"], device)
             try:
                 missing, more = detector.networks.load_state_dict(tensors, strict=False)
                 unknown = [*missing, *more]
@@ -425,19 +439,20 @@ class Detector(ABC):
                 unknown = [str(error).splitlines()[-1].strip()]
         if unknown:
             raise ValueError(
-                f"{path} was written by another version of the package (sources {told.get('adlib')}; these are "
+                f"{path} was written by another version of the package (sources {metadata.get('adlib')}; these are "
                 f"{source_hash()}) and does not fit this {kind.name}: {', '.join(unknown[:3])}. Fit it again, or "
                 "check out the version that wrote it."
             )
         detector.networks.eval()
-        detector.thresholds, detector.map_scale = told["thresholds"], told["map_scale"]
-        detector.other_scales = told.get("other_scales", {})
+        detector.thresholds, detector.map_scale = metadata["thresholds"], metadata["map_scale"]
+        detector.other_scales = metadata.get("other_scales", {})
         return detector
 
-    def _usual(self, scores: dict[str, Tensor]) -> Tensor:
-        if self.config.score not in scores:
-            raise unknown_name(f"score of {self.name}", self.config.score, scores)
-        return scores[self.config.score]
+    def _score_of(self, seen: Examination) -> Tensor:
+        """The score that the settings name."""
+        if self.config.score not in seen.scores:
+            raise unknown_name(f"score of {self.name}", self.config.score, seen.scores)
+        return seen.scores[self.config.score]
 
     def _checked(self, images: Tensor) -> Tensor:
         if not isinstance(images, Tensor) or images.dtype != torch.uint8:
@@ -469,6 +484,18 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+class AtOnceDetector(Detector):
+    """A detector that learns from all images at once, not by steps. It writes `_learn` in the place of a step."""
+
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: Any) -> None:
+        assert isinstance(images, Tensor)  # `fit` refuses streams for detectors without optimisers
+        self._learn(images)
+
+    @abstractmethod
+    def _learn(self, images: Tensor) -> None:
+        """Learn from the training images, uint8 (N, C, H, W)."""
 
 
 def _validation_only(validation: ValidationImages) -> ValidationImages:

@@ -6,7 +6,7 @@ the generated images, so that neither side wins. DAGAN takes the auto-encoding d
 k_t out.
 
 BEGAN is made for drawing, not for finding anomalies. The score here is our reading: the discriminator has
-learnt to reconstruct normal images and to refuse what is nearly normal, so |x - D(x)| should be large for
+learnt to reconstruct normal images well and nearly normal ones badly, so |x - D(x)| should be large for
 anomalies.
 
 Source: Berthelot, Schumm, Metz 2017. A widely read re-implementation (carpedm20/BEGAN-pytorch) sums both losses
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from adlib import losses, scores
@@ -72,25 +73,26 @@ class Began(Detector):
 
     name = "began"
     title = "BEGAN"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
         size, channels = square_side(self.image_shape, "BEGAN"), self.image_shape[0]
         config = self.config
-        # PyTorch's own initialisation: DCGAN's N(0, 0.02) dies away over so many layers without BatchNorm.
+        # PyTorch's own initialisation: with DCGAN's N(0, 0.02), activations vanish over so many layers without norm.
         return {
             "generator": Decoder(size, channels, config.latent, config.width),
             "discriminator": AutoEncoder(size, channels, config.latent, config.width),
             "balance": Balance(),
         }
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate, betas = self.config.learning_rate, self.config.betas
         return {name: self.adam(self.networks[name], rate, betas) for name in ("generator", "discriminator")}
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         generator, discriminator = self.networks["generator"], self.networks["discriminator"]
-        k, gamma = self.networks["balance"].k, self.config.gamma
+        k, gamma = self.part("balance", Balance).k, self.config.gamma
         codes = self.draw_uniform(len(images), self.config.latent)
         generated = generator(2 * codes - 1)
         real_error = losses.contextual_loss(images, discriminator(images))

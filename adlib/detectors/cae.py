@@ -1,8 +1,8 @@
 """A convolutional auto-encoder with a narrow code: the oldest of these ideas.
 
-Trained on normal images it reproduces normal images, and should fail at the rest. What it also does is blur:
-fine normal detail does not fit through the code either, and a squared error sees blur at every edge. SSIM compares
-local structure instead.
+Trained on normal images it reproduces normal images, and should fail at the rest. It also blurs: fine normal detail
+does not fit through the code either, and a squared error is then large at every edge. SSIM compares local structure
+instead.
 
 Source: the auto-encoder "AE" of Chung et al. 2020, whose layers are not printed; SSIM as a loss from Bergmann et
 al. 2018.
@@ -11,7 +11,9 @@ al. 2018.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from adlib import losses, scores
@@ -28,7 +30,15 @@ LOSSES = ("l2", "dssim", "both")
 
 
 @dataclass(frozen=True)
-class Config(base.Config):
+class AutoEncoderConfig(base.Config):
+    """Settings that auto-encoders share: learning_rate and betas are Adam's."""
+
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+@dataclass(frozen=True)
+class Config(AutoEncoderConfig):
     """Settings of the auto-encoder.
 
     score: "DSSIM" or "L2", the mean over the image, or the "worst_patch" of the map. The map shows DSSIM, unless
@@ -45,8 +55,6 @@ class Config(base.Config):
     code: int = 32  # not published
     widths: tuple[int, int, int] = (32, 64, 128)  # not published
     bounded: bool = False
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -88,12 +96,12 @@ def compare(images: Tensor, reconstructions: Tensor, score: str) -> tuple[dict[s
     structure = losses.dssim_map(images, reconstructions, losses.ssim_window(images.shape[-1]))
     squares = (at_least_float32(images) - at_least_float32(reconstructions)).square()
     maps = scores.residual_map(images, reconstructions) if score == "L2" else structure.clamp_min(0)
-    found = {
+    distances = {
         "DSSIM": structure.flatten(1).mean(1),
         "L2": squares.flatten(1).mean(1),
         "worst_patch": scores.worst_patch(maps),
     }
-    return found, maps
+    return distances, maps
 
 
 def reconstruction_loss(images: Tensor, reconstructions: Tensor, loss: str) -> Tensor:
@@ -116,10 +124,27 @@ def reconstruction_loss(images: Tensor, reconstructions: Tensor, loss: str) -> T
     return losses.style_distance(images, reconstructions, window)
 
 
+class AutoEncoderDetector(Detector):
+    """What auto-encoders share: one network, one optimiser, and a warning when all reconstructions are the same.
+
+    Source: none, ours.
+    """
+
+    config: AutoEncoderConfig
+
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        config = self.config
+        return {"auto_encoder": self.adam(self.networks["auto_encoder"], config.learning_rate, config.betas)}
+
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: Any) -> None:
+        super()._fit(images, validation, **how)
+        warn_if_constant(self, images)
+
+
 def warn_if_constant(detector: Detector, images: Tensor | StreamedBatches) -> None:
     """Warn when a detector just fitted on images, uint8 (N, C, H, W), gives them all the same reconstruction.
 
-    Source: see `adlib.detectors.collapse`. Images streamed from disk are not looked at again.
+    Source: see `adlib.detectors.collapse`. Images streamed from disk are not read again for it.
     """
     if isinstance(images, Tensor) and len(images) > 1:
         few = images[:64]
@@ -128,11 +153,12 @@ def warn_if_constant(detector: Detector, images: Tensor | StreamedBatches) -> No
         )
 
 
-class Cae(Detector):
+class Cae(AutoEncoderDetector):
     """Auto-encoder with the scores "DSSIM", "L2" and "worst_patch". Images are square, a multiple of 8 wide."""
 
     name = "cae"
     title = "AE"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -140,19 +166,11 @@ class Cae(Detector):
         network = SmallAutoEncoder(size, self.image_shape[0], config.code, config.widths, config.bounded)
         return {"auto_encoder": network}
 
-    def build_optimisers(self) -> dict:
-        config = self.config
-        return {"auto_encoder": self.adam(self.networks["auto_encoder"], config.learning_rate, config.betas)}
-
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         reconstructions = self.networks["auto_encoder"](images)
         loss = reconstruction_loss(images, reconstructions, self.config.loss)
         self.descend(auto_encoder=loss)
         return {"reconstruction": loss.detach()}
-
-    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:
-        super()._fit(images, validation, **how)
-        warn_if_constant(self, images)
 
     def inference_step(self, images: Tensor) -> Examination:
         reconstructions = self.networks["auto_encoder"](images)

@@ -9,7 +9,9 @@ Chung et al. 2020 copied.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from sklearn.svm import OneClassSVM
 from torch import Tensor, nn
 
 from adlib.detectors import base
-from adlib.detectors.base import Detector, Examination
+from adlib.detectors.base import AtOnceDetector, Examination
 from adlib.devices import at_least_float32
 
 GAMMAS = tuple(2.0**k for k in range(-10, 0))  # grid of Ruff et al. 2018
@@ -31,7 +33,7 @@ class Store(nn.Module):
     Source: none, ours. Shapes: any.
     """
 
-    def __init__(self, *names: str):
+    def __init__(self, *names: str) -> None:
         super().__init__()
         self._dtype = torch.get_default_dtype()
         for name in names:
@@ -42,12 +44,15 @@ class Store(nn.Module):
         for name, values in tensors.items():
             tensor = torch.as_tensor(values)
             dtype = self._dtype if tensor.is_floating_point() else tensor.dtype
-            setattr(self, name, tensor.to(getattr(self, name).device, dtype))
+            setattr(self, name, tensor.to(self[name].device, dtype))
 
-    def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
+    def __getitem__(self, name: str) -> Tensor:
+        return self.get_buffer(name)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         for name in self._buffers:
             if prefix + name in state_dict:
-                device = getattr(self, name).device  # ours, not the file's
+                device = self[name].device  # this store's, not the file's
                 setattr(self, name, torch.empty_like(state_dict[prefix + name], device=device))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -68,60 +73,72 @@ def contrast_pixels(images: Tensor) -> Tensor:
     return pixels / pixels.abs().mean(1, keepdim=True).clamp_min(1e-8)
 
 
-class _Classical(Detector):
-    """What both share: principal components of all images at once, one score, no map and no reconstruction."""
+@dataclass(frozen=True)
+class ComponentsConfig(base.AtOnceConfig):
+    """What both share.
 
+    variance: share of the pixels' variance that the principal components keep.
+    """
+
+    variance: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 < self.variance < 1:
+            raise ValueError(f"variance is {self.variance}; expected the share to keep, between 0 and 1.")
+
+
+class _Classical(AtOnceDetector):
+    """What both share: principal components of all images, one score, no map and no reconstruction."""
+
+    config: ComponentsConfig
     localises = False
+    _tensors: ClassVar[tuple[str, ...]]  # names of the tensors that the score is computed from
 
     def build(self) -> dict[str, nn.Module]:
         return {"components": Store("mean", "directions"), "machine": Store(*self._tensors)}
 
-    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+    def _learn(self, images: Tensor) -> None:
         if len(images) < 2:
             raise ValueError(f"{self.name} needs at least 2 training images, got {len(images)}.")
         pixels = torch.cat([contrast_pixels(self.normalise(part)).cpu() for part in images.split(512)])
         pca = PCA(self.config.variance, svd_solver="full").fit(pixels.numpy())
-        self.networks["components"].keep(mean=pca.mean_, directions=pca.components_)
-        self._learn(pca.transform(pixels.numpy()).astype(pixels.numpy().dtype))
+        self.part("components", Store).keep(mean=pca.mean_, directions=pca.components_)
+        self._learn_codes(pca.transform(pixels.numpy()).astype(pixels.numpy().dtype))
 
-    def _learn(self, codes: np.ndarray) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _learn_codes(self, codes: np.ndarray) -> None:
+        """Learn from the images' principal components, (N, components)."""
 
+    @abstractmethod
     def _distance(self, codes: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Scores (B,) of principal components (B, components)."""
 
     def inference_step(self, images: Tensor) -> Examination:
-        store = self.networks["components"]
-        score = self._distance((contrast_pixels(images) - store.mean) @ store.directions.T)
+        store = self.part("components", Store)
+        score = self._distance((contrast_pixels(images) - store["mean"]) @ store["directions"].T)
         # A decision function may be negative; a map may not.
         maps = score.clamp_min(0)[:, None, None].expand(-1, *images.shape[2:])
         return Examination({self.config.score: score}, maps, images)
 
 
-def _refuse_variance(variance: float) -> None:
-    if not 0 < variance < 1:
-        raise ValueError(f"variance is {variance}; expected the share to keep, between 0 and 1.")
-
-
 @dataclass(frozen=True)
-class OcsvmConfig(base.AtOnceConfig):
+class OcsvmConfig(ComponentsConfig):
     """Settings of the one-class SVM.
 
-    variance: share of the pixels' variance that the principal components keep.
+    variance: see above; 0.95 as in Ruff et al. 2018.
     nu: share of the training images that may lie outside.
     gamma: of the kernel exp(-gamma ||x - y||^2); 0 takes 1 / (components x variance), scikit-learn's "scale". The
         papers chose it on a tenth of the test set.
     """
 
     score: str = "decision"
-    variance: float = 0.95  # Ruff et al. 2018
     nu: float = 0.1  # Ruff et al. 2018: 0.01 or 0.1
     gamma: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.nu <= 1:
             raise ValueError(f"nu is {self.nu}; it is a share of the training images, above 0 and up to 1.")
-        _refuse_variance(self.variance)
         if self.gamma < 0:
             raise ValueError(f"gamma is {self.gamma}; expected a positive number, or 0 for the usual scale.")
 
@@ -143,14 +160,15 @@ class OneClassSvm(_Classical):
 
     name = "ocsvm"
     title = "OC-SVM"
+    config: OcsvmConfig
     Config = OcsvmConfig
 
     _tensors = ("supports", "weights", "offset", "gamma")
 
-    def _learn(self, codes: np.ndarray) -> None:
+    def _learn_codes(self, codes: np.ndarray) -> None:
         gamma = self.config.gamma or 1.0 / (codes.shape[1] * codes.var())
         machine = OneClassSVM(nu=self.config.nu, gamma=float(gamma)).fit(codes)
-        self.networks["machine"].keep(
+        self.part("machine", Store).keep(
             supports=machine.support_vectors_,
             weights=machine.dual_coef_[0],
             offset=machine.intercept_,
@@ -158,28 +176,25 @@ class OneClassSvm(_Classical):
         )
 
     def _distance(self, codes: Tensor) -> Tensor:
-        machine = self.networks["machine"]
-        similar = torch.exp(-machine.gamma * torch.cdist(codes, machine.supports).square())
-        return -(similar.double() @ machine.weights.double() + machine.offset.double())
+        machine = self.part("machine", Store)
+        similar = torch.exp(-machine["gamma"] * torch.cdist(codes, machine["supports"]).square())
+        return -(similar.double() @ machine["weights"].double() + machine["offset"].double())
 
 
 @dataclass(frozen=True)
-class ForestConfig(base.AtOnceConfig):
+class ForestConfig(ComponentsConfig):
     """Settings of the isolation forest.
 
-    variance: share of the pixels' variance that the principal components keep.
+    variance: see above; not published for the forest, which on raw pixels comes nowhere near the published numbers.
     trees, subsample: how many trees, of how many images each.
     """
 
     score: str = "isolation"
-    variance: float = (
-        0.95  # not published for the forest; on raw pixels it comes nowhere near the published numbers
-    )
     trees: int = 100  # Ruff et al. 2018
     subsample: int = 256  # Ruff et al. 2018
 
     def __post_init__(self) -> None:
-        _refuse_variance(self.variance)
+        super().__post_init__()
         for name in ("trees", "subsample"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more.")
@@ -205,11 +220,12 @@ class IsolationForest(_Classical):
 
     name = "isolation_forest"
     title = "isolation forest"
+    config: ForestConfig
     Config = ForestConfig
 
     _tensors = ("feature", "threshold", "left", "right", "length", "usual")
 
-    def _learn(self, codes: np.ndarray) -> None:
+    def _learn_codes(self, codes: np.ndarray) -> None:
         subsample = min(self.config.subsample, len(codes))
         forest = Forest(n_estimators=self.config.trees, max_samples=subsample, random_state=self.seed)
         forest.fit(codes)
@@ -225,7 +241,7 @@ class IsolationForest(_Classical):
             parts["left"][row, size] = np.where(leaf, itself, tree.children_left)
             parts["right"][row, size] = np.where(leaf, itself, tree.children_right)
             parts["length"][row, size] = _depths(tree) + _usual_length(tree.n_node_samples)
-        self.networks["machine"].keep(**parts, usual=_usual_length(np.array([subsample])))
+        self.part("machine", Store).keep(**parts, usual=_usual_length(np.array([subsample])))
 
     def _rounded(self, thresholds: np.ndarray) -> np.ndarray:
         """In float32 the largest number not above each threshold: float32 codes stay on the same side."""
@@ -235,20 +251,20 @@ class IsolationForest(_Classical):
         return np.where(small > thresholds, np.nextafter(small, np.float32(-np.inf)), small)
 
     def _distance(self, codes: Tensor) -> Tensor:
-        forest = self.networks["machine"]
-        trees = torch.arange(len(forest.feature), device=codes.device)
+        forest = self.part("machine", Store)
+        trees = torch.arange(len(forest["feature"]), device=codes.device)
         nodes = torch.zeros((len(codes), len(trees)), dtype=torch.int64, device=codes.device)
         while True:
-            goes_left = codes.gather(1, forest.feature[trees, nodes]) <= forest.threshold[trees, nodes]
-            after = torch.where(goes_left, forest.left[trees, nodes], forest.right[trees, nodes])
+            goes_left = codes.gather(1, forest["feature"][trees, nodes]) <= forest["threshold"][trees, nodes]
+            after = torch.where(goes_left, forest["left"][trees, nodes], forest["right"][trees, nodes])
             if torch.equal(after, nodes):  # leaves lead to themselves
                 break
             nodes = after
-        return torch.exp2(-forest.length[trees, nodes].mean(1) / forest.usual)
+        return torch.exp2(-forest["length"][trees, nodes].mean(1) / forest["usual"])
 
 
-def _depths(tree) -> np.ndarray:
-    """Number of splits above each node; scikit-learn lists parents before children."""
+def _depths(tree: Any) -> np.ndarray:
+    """Number of splits above each node of a scikit-learn tree, which lists parents before children."""
     depths = np.zeros(tree.node_count)
     for node in range(tree.node_count):
         if tree.children_left[node] >= 0:
@@ -257,7 +273,7 @@ def _depths(tree) -> np.ndarray:
 
 
 def _usual_length(count: np.ndarray) -> np.ndarray:
-    """Mean path length of a failed search among `count` leaves: what a leaf with several images still hides."""
+    """Mean path length of a failed search among `count` leaves: the depth hidden in a leaf of several images."""
     count = np.asarray(count, float)
     harmonic = np.log(np.maximum(count - 1, 1)) + np.euler_gamma
     return np.where(

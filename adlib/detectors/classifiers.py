@@ -1,6 +1,6 @@
 """Supervised baselines: ordinary classifiers that see the same images and the same labels.
 
-A detector that is shown anomalies has to be compared with what anybody would do who has labels: train a classifier.
+A detector that learns from labels has to be compared with the obvious use of labels: to train a classifier.
 
 Source: none; the comparison that the tables of Kim et al. 2020 leave out.
 """
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adlib.data import StreamedBatches
 from adlib.detectors import supervised
 from adlib.detectors.base import Examination
 from adlib.detectors.phases import StepCounter
@@ -56,14 +58,15 @@ class LogisticRegressionConfig(supervised.Config):
 
 
 class _Regression(nn.Module):
-    def __init__(self, size: int):
+    weight: Tensor
+    mean: Tensor
+    bias: Tensor
+
+    def __init__(self, size: int) -> None:
         super().__init__()
-        for name, start in (
-            ("weight", torch.zeros(size)),
-            ("mean", torch.zeros(size)),
-            ("bias", torch.zeros(())),
-        ):
-            self.register_buffer(name, start)
+        self.register_buffer("weight", torch.zeros(size))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("bias", torch.zeros(()))
 
 
 class LogisticRegressionDetector(SupervisedDetector):
@@ -74,35 +77,34 @@ class LogisticRegressionDetector(SupervisedDetector):
 
     name = "logistic_regression"
     title = "logistic regression"
+    config: LogisticRegressionConfig
     Config = LogisticRegressionConfig
 
     def build(self) -> dict[str, nn.Module]:
         size = self.image_shape[0] * self.image_shape[1] * self.image_shape[2]
         return {"regression": _Regression(size)}
 
-    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: Any) -> None:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        normals, anomalies = (
-            self.normalise(images).flatten(1).cpu(),
-            self.normalise(self.anomalies).flatten(1).cpu(),
-        )
+        assert isinstance(images, Tensor)  # `fit` refuses streams for detectors without optimisers
+        normals, anomalies = (self.normalise(each).flatten(1).cpu() for each in (images, self._labelled()))
         labels = torch.cat([torch.zeros(len(normals)), torch.ones(len(anomalies))])
         solver = LogisticRegression(C=self.config.penalty, max_iter=self.config.steps)
         with warnings.catch_warnings():  # stopping early is one more way to keep the weights small
             warnings.simplefilter("ignore", ConvergenceWarning)
             solver.fit(torch.cat([normals, anomalies]).numpy(), labels.numpy())
-        kept = self.networks["regression"]
-        kept.weight.copy_(torch.from_numpy(solver.coef_[0]))
-        kept.bias.copy_(torch.from_numpy(solver.intercept_)[0])
-        kept.mean.copy_(normals.mean(0))
+        regression = self.part("regression", _Regression)
+        regression.weight.copy_(torch.from_numpy(solver.coef_[0]))
+        regression.bias.copy_(torch.from_numpy(solver.intercept_)[0])
+        regression.mean.copy_(normals.mean(0))
 
     def inference_step(self, images: Tensor) -> Examination:
-        kept = self.networks["regression"]
-        pixels = images.flatten(1)
-        parts = ((pixels - kept.mean) * kept.weight).view_as(images).sum(1)
-        return Examination({"logit": pixels @ kept.weight + kept.bias}, parts.clamp_min(0), images)
+        regression, pixels = self.part("regression", _Regression), images.flatten(1)
+        parts = ((pixels - regression.mean) * regression.weight).view_as(images).sum(1)
+        logits = pixels @ regression.weight + regression.bias
+        return Examination({"logit": logits}, parts.clamp_min(0), images)
 
 
 @dataclass(frozen=True)
@@ -146,18 +148,19 @@ class CnnClassifier(SupervisedDetector):
 
     name = "cnn_classifier"
     title = "CNN classifier"
+    config: CnnClassifierConfig
     Config = CnnClassifierConfig
 
     def build(self) -> dict[str, nn.Module]:
         square_side(self.image_shape, "the small classifier")
         return {"classifier": SmallClassifier(self.image_shape[0]), "counter": StepCounter()}
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         config = self.config
         return {"classifier": self.adam(self.networks["classifier"], config.learning_rate, config.betas)}
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
-        counter, config = self.networks["counter"], self.config
+        counter, config = self.part("counter", StepCounter), self.config
         counter.count += 1
         set_rate(self.optimisers, one_cycle(counter.count, config.steps, config.learning_rate))
         anomalies = self.draw_anomalies(len(images))
@@ -168,7 +171,7 @@ class CnnClassifier(SupervisedDetector):
         return {"cross_entropy": loss.detach()}
 
     def validation_error(self, images: Tensor) -> None:
-        """None: a classifier draws nothing, and normal images (N, C, H, W) cannot tell its checkpoints apart."""
+        """None: a classifier has no error on normal images, (N, C, H, W), by which checkpoints could be ranked."""
 
     def inference_step(self, images: Tensor) -> Examination:
         parts = self.networks["classifier"](images).to(self.dtype)

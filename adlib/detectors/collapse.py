@@ -1,4 +1,4 @@
-"""Noticing the quiet failures: a network that gives the same answer whatever it is shown.
+"""Noticing a silent failure: a network whose output is the same for every image.
 
 Source: an auto-encoder with a bounded output stuck at a constant image, and Deep SVDD's hypersphere collapse; a
 constant score can still pass an AUROC check through floating-point noise (pyod, pull request 711).
@@ -16,21 +16,21 @@ SMALLEST_SPREAD = 0.01
 
 
 class CollapseWarning(UserWarning):
-    """A detector answers the same for every image; its scores mean nothing. Source: see the module."""
+    """A detector's output is the same for every image; its scores mean nothing. Source: see the module."""
 
 
-def spread(answers: Tensor) -> float:
+def spread(outputs: Tensor) -> float:
     """Mean standard deviation over the images.
 
     Args:
-        answers: (N, ...), one per image, N >= 2.
+        outputs: (N, ...), one per image, N >= 2.
 
     Returns:
-        >= 0; 0 when every image gets the same answer.
+        >= 0; 0 when every image gets the same output.
 
-    Source: the test that Deep SVDD's users found out they need, see the module.
+    Source: a test that users of Deep SVDD came to need, see the module.
     """
-    return float(at_least_float32(answers).flatten(1).std(0).mean())
+    return float(at_least_float32(outputs).flatten(1).std(0).mean())
 
 
 def warn_of_constant_images(name: str, images: Tensor, reconstructions: Tensor) -> None:
@@ -41,11 +41,11 @@ def warn_of_constant_images(name: str, images: Tensor, reconstructions: Tensor) 
 
     Source: see the module; the limit, 1 % of the images' own spread, is ours.
     """
-    wanted, found = spread(images), spread(reconstructions)
-    if found < SMALLEST_SPREAD * wanted:
+    before, after = spread(images), spread(reconstructions)
+    if after < SMALLEST_SPREAD * before:
         warnings.warn(
             f"{name} reconstructs every image as the same one: over {len(images)} training images its pixels "
-            f"vary by {found:.2g}, the images' own by {wanted:.2g}. Its scores only measure the distance from "
+            f"vary by {after:.2g}, the images' own by {before:.2g}. Its scores only measure the distance from "
             "that image. Train longer, lower the learning rate, or leave the output unbounded.",
             CollapseWarning,
             stacklevel=3,

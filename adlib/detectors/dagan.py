@@ -1,8 +1,8 @@
 """DAGAN, the dual auto-encoder GAN: a U-Net for a generator, an auto-encoder for a discriminator.
 
 The generator reconstructs normal images. The discriminator redraws what it is shown, and tries to redraw
-images and reconstructions differently, while staying faithful to the images; the generator tries to leave it
-no difference. At test time only the generator is needed: what it cannot reconstruct is anomalous.
+images and reconstructions differently, while still reconstructing the images; the generator tries to make
+both redrawings equal. At test time only the generator is needed: what it cannot reconstruct is anomalous.
 
 Source: Tang, Kuo, Lan, Ding, Hsu, Young, "Anomaly Detection Neural Network with Dual Auto-Encoders GAN and
 Its Industrial Inspection Applications", Sensors 2020, 20(12), 3336.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from adlib import losses, scores
@@ -33,8 +34,8 @@ class Config(base.Config):
     adversarial, generator, discriminator: weights of L_adv, L_Gcon and L_Dcon.
     squared: the printed norms are squared, as most code has it; False takes them as printed.
     opposed: the players pull L_adv in opposite directions. False takes the printed sum literally: both
-        minimise it, and nobody is left to tell reconstructions from images.
-    bounded: the discriminator ends in tanh. False lets it push D(x) and D(G(x)) apart without end.
+        minimise it, and no loss is left that tells reconstructions from images.
+    bounded: the discriminator ends in tanh. False lets it push D(x) and D(G(x)) apart without limit.
     dropped_skips: outermost skip connections left out of the generator, 0 to `models.unet.skip_count(size)`.
     width, discriminator_width: channels of the outermost level.
     """
@@ -79,6 +80,7 @@ class Dagan(Detector):
 
     name = "dagan"
     title = "DAGAN"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -89,7 +91,7 @@ class Dagan(Detector):
         discriminator = AutoEncoderDiscriminator(channels, config.discriminator_width, config.bounded)
         return {"generator": generator, "discriminator": discriminator.apply(initialise_dcgan)}
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate, betas = self.config.learning_rate, self.config.betas
         return {name: self.adam(network, rate, betas) for name, network in self.networks.items()}
 
@@ -105,8 +107,10 @@ class Dagan(Detector):
         discriminator_error = losses.l2_reconstruction_loss(images, images_redrawn, weight.squared)
         pull = weight.adversarial * adversarial
         generator_loss = weight.generator * generator_error + pull
-        held = self.restraint() * pull
-        discriminator_loss = weight.discriminator * discriminator_error + (-held if weight.opposed else held)
+        share = self.restraint() * pull
+        discriminator_loss = weight.discriminator * discriminator_error + (
+            -share if weight.opposed else share
+        )
 
         self.descend(generator=generator_loss, discriminator=discriminator_loss)
         return {
@@ -140,7 +144,7 @@ class BalancedConfig(Config):
 
 
 class BalancedDagan(Dagan):
-    """DAGAN with the control that it dropped from its ancestor: k_t holds the discriminator back while it wins.
+    """DAGAN with the control that it dropped from its ancestor: k_t restrains the discriminator while it wins.
 
     The discriminator minimises L_Dcon - k_t L_adv; k_t grows while L_adv stays below gamma L_Dcon, and falls
     when it exceeds that. Not in the paper: ours, to find out what the control is worth.
@@ -148,21 +152,22 @@ class BalancedDagan(Dagan):
 
     name = "dagan_balanced"
     title = "DAGAN, balanced"
+    config: BalancedConfig
     Config = BalancedConfig
 
     def build(self) -> dict[str, nn.Module]:
         return {**super().build(), "balance": Balance()}
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate, betas = self.config.learning_rate, self.config.betas
         return {name: self.adam(self.networks[name], rate, betas) for name in ("generator", "discriminator")}
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
-        found, k, config = super().training_step(images), self.networks["balance"].k, self.config
-        errors = found["discriminator_error"], found["adversarial"]
+        values, k, config = super().training_step(images), self.part("balance", Balance).k, self.config
+        errors = values["discriminator_error"], values["adversarial"]
         k.copy_(losses.equilibrium(k, *errors, config.gamma, config.k_rate))
-        return {**found, "k": k.clone()}
+        return {**values, "k": k.clone()}
 
     def restraint(self) -> Tensor | float:
         """k_t, a scalar from 0 to 1."""
-        return self.networks["balance"].k
+        return self.part("balance", Balance).k

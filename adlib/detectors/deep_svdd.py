@@ -1,11 +1,11 @@
-"""Deep SVDD: a network that pulls all normal images close to one point; what stays away is anomalous.
+"""Deep SVDD: a network that pulls all normal images close to one point; what lies far from it is anomalous.
 
-No reconstruction in the score. An auto-encoder is trained first, only to start from; then the encoder phi alone, to
+No reconstruction in the score. An auto-encoder is trained first, to initialise the encoder phi; then phi alone, to
 lower the distance to a fixed centre c, the mean of phi over the training images at that moment.
 
-The easy way to lower it is to answer c whatever comes, the *hypersphere collapse*. Against it: no bias, no affine
+The easy way to lower it is to map every image to c, the *hypersphere collapse*. Against it: no bias, no affine
 BatchNorm, no bounded activation in the network (`adlib.models.svdd`), no coordinate of c near zero, and a warning if
-the answers do not vary all the same.
+the scores of the training images do not vary all the same.
 
 Source: Ruff, Vandermeulen, Görnitz, Deecke, Siddiqui, Binder, Müller, Kloft 2018, and the authors' released code.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class Config(base.Config):
     learning_rate: float = 1e-4  # section 4.2
     pretraining_rate: float = 1e-3
     weight_decay: float = 5e-7  # section 4.2
-    pretraining_decay: float = 5e-4  # released code for MNIST; for CIFAR-10 it has 5e-7, and we do not
+    pretraining_decay: float = 5e-4  # released code for MNIST; for CIFAR-10 it has 5e-7, not taken over
 
     def __post_init__(self) -> None:
         if not 0 < self.nu <= 1:
@@ -92,9 +93,14 @@ class Config(base.Config):
 
 
 class _Sphere(nn.Module):
-    """Constants of the preprocessing, centre c and radius R, kept with the networks."""
+    """Constants of the preprocessing, centre c and radius R, saved with the networks."""
 
-    def __init__(self, features: int):
+    low: Tensor
+    high: Tensor
+    centre: Tensor
+    radius: Tensor
+
+    def __init__(self, features: int) -> None:
         super().__init__()
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("high", torch.ones(()))
@@ -110,6 +116,7 @@ class DeepSvdd(Detector):
 
     name = "deep_svdd"
     title = "Deep SVDD"
+    config: Config
     Config = Config
     averaged = ("encoder",)
     localises = False
@@ -117,7 +124,7 @@ class DeepSvdd(Detector):
     def build(self) -> dict[str, nn.Module]:
         size, channels = square_side(self.image_shape, "Deep SVDD"), self.image_shape[0]
         features = self.config.features or (32 if channels == 1 else 128)
-        self._pool: Tensor | None = None
+        self._pool = torch.empty(0)  # while it is fitted: the images that the centre is the mean of
         return {
             "encoder": SvddEncoder(size, channels, features),
             "decoder": SvddDecoder(size, channels, features),
@@ -125,7 +132,7 @@ class DeepSvdd(Detector):
             "counter": StepCounter(),
         }
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         config, encoder, decoder = self.config, self.networks["encoder"], self.networks["decoder"]
         both = [*encoder.parameters(), *decoder.parameters()]
         fused = self.device.type in ("cpu", "cuda")
@@ -139,33 +146,41 @@ class DeepSvdd(Detector):
         }
 
     @property
+    def _sphere(self) -> _Sphere:
+        return self.part("sphere", _Sphere)
+
+    @property
+    def _counter(self) -> StepCounter:
+        return self.part("counter", StepCounter)
+
+    @property
     def _pretraining_steps(self) -> int:
         return round(self.config.steps * self.config.pretraining_share)
 
-    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: Any) -> None:
         if not isinstance(images, Tensor):
             raise TypeError(
                 "deep_svdd takes its centre from all training images, so they have to be in memory: "
                 "pass split.train."
             )
         contrast = torch.cat([contrast_pixels(self.normalise(part)) for part in images.split(512)])
-        self.networks["sphere"].low.copy_(contrast.min())
-        self.networks["sphere"].high.copy_(contrast.max())
+        self._sphere.low.copy_(contrast.min())
+        self._sphere.high.copy_(contrast.max())
         self._pool = images
-        if self._pretraining_steps == 0 and self.networks["counter"].count == 0:
+        if self._pretraining_steps == 0 and self._counter.count == 0:
             self._place_centre()
         super()._fit(images, validation, **how)
-        self._pool = None
+        self._pool = torch.empty(0)
         self._warn_of_collapse(images[:512])
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
-        counter = self.networks["counter"]
+        counter = self._counter
         counter.count += 1
         images = self._prepare(images)
         if counter.count <= self._pretraining_steps:
             return self._pretraining_step(images)
         distances = self._distances(images)
-        sphere, config = self.networks["sphere"], self.config
+        sphere, config = self._sphere, self.config
         soft = losses.soft_boundary_loss(distances, sphere.radius, config.nu)
         loss = soft if config.soft_boundary else distances.mean()
         self.descend(encoder=loss)
@@ -181,7 +196,7 @@ class DeepSvdd(Detector):
         return {"pretraining": error.detach()}
 
     def after_step(self, losses: dict[str, float]) -> None:
-        if self.networks["counter"].count == self._pretraining_steps:
+        if self._counter.count == self._pretraining_steps:
             self._place_centre()
 
     def _place_centre(self) -> None:
@@ -193,38 +208,38 @@ class DeepSvdd(Detector):
             )
         centre = features.mean(0)
         away = torch.where(centre < 0, -_SMALLEST_CENTRE, _SMALLEST_CENTRE)
-        self.networks["sphere"].centre.copy_(torch.where(centre.abs() < _SMALLEST_CENTRE, away, centre))
+        self._sphere.centre.copy_(torch.where(centre.abs() < _SMALLEST_CENTRE, away, centre))
 
     def _prepare(self, images: Tensor) -> Tensor:
         """Global contrast, then the training images' extremes mapped to 0 and 1."""
-        sphere = self.networks["sphere"]
+        sphere = self._sphere
         contrast = contrast_pixels(images).view_as(images)
         return (contrast - sphere.low) / (sphere.high - sphere.low).clamp_min(1e-6)
 
     def _distances(self, images: Tensor) -> Tensor:
         features = self.networks["encoder"](images)
-        return (features.to(self.dtype) - self.networks["sphere"].centre).square().sum(1)
+        return (features.to(self.dtype) - self._sphere.centre).square().sum(1)
 
     def inference_step(self, images: Tensor) -> Examination:
         distances = self._distances(self._prepare(images))
         maps = distances[:, None, None].expand(-1, *images.shape[2:])
-        score = distances - self.networks["sphere"].radius ** 2 if self.config.soft_boundary else distances
+        score = distances - self._sphere.radius**2 if self.config.soft_boundary else distances
         return Examination({"distance": score}, maps, images)
 
     def validation_error(self, images: Tensor) -> float | None:
         """Mean distance of uint8 (N, C, H, W) images to the centre; None while there is none, in pretraining."""
-        if self.networks["counter"].count <= self._pretraining_steps:
+        if self._counter.count <= self._pretraining_steps:
             return None
         return float(self.examine(images).scores["distance"].double().mean())
 
     def _warn_of_collapse(self, images: Tensor) -> None:
-        """Scores that do not vary mean nothing, and may still rank well by rounding errors."""
-        found = self.anomaly_score(images).double()
-        different = len(found.unique())
-        if len(images) > 2 and (different < len(images) / 2 or found.std() < 1e-6 * found.abs().mean()):
+        """Scores that do not vary mean nothing; rounding errors may still give them an AUROC far from 1/2."""
+        score = self.anomaly_score(images).double()
+        different = len(score.unique())
+        if len(images) > 2 and (different < len(images) / 2 or score.std() < 1e-6 * score.abs().mean()):
             warnings.warn(
                 f"{self.name} has collapsed: {len(images)} training images have {different} different scores "
-                f"(standard deviation {float(found.std()):.2g}). Its verdicts mean nothing. Lower the learning "
+                f"(standard deviation {float(score.std()):.2g}). Its verdicts mean nothing. Lower the learning "
                 "rate, or train fewer steps.",
                 CollapseWarning,
                 stacklevel=3,

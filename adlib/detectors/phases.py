@@ -1,4 +1,4 @@
-"""Detectors that train in phases: where in the run they are, kept so that a resumed run knows."""
+"""Detectors that train in phases: how many steps they have taken, saved so that a resumed run goes on there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class StepCounter(nn.Module):
     """Number of steps taken: an int, saved with the networks' state. Not from a paper, no source.
 
-    It is no buffer, because asking a tensor on a device for its value would make the device wait.
+    Not a buffer: reading the value of a tensor would synchronise the GPU.
     State: scalar tensor.
     """
 

@@ -1,12 +1,12 @@
-"""Style distillation: a second network learns the auto-encoder's blur, and only what it cannot explain is a defect.
+"""Style distillation: a second network learns the auto-encoder's blur; where the two differ is the defect.
 
 An auto-encoder changes an image in two ways: its *style* (everything comes out a little blurred) and, where the image
 is abnormal, its *content*. A student of high capacity without a bottleneck learns on normal images to do what the
 frozen auto-encoder, its teacher, does. Where both agree, the difference was style; the difference between the two
 is the anomaly map.
 
-A student that has only seen normal images may learn the content as well. OE-SDN keeps it honest with outlier
-exposure: transformed images, standing for outliers, it has to hand through unchanged.
+A student that has only seen normal images may learn to change the content as well. OE-SDN prevents it by outlier
+exposure: transformed images, standing for outliers, it has to output unchanged.
 
     J = (1 - lambda) d(f_OS(x), f_AE(x)) + lambda d(x~, f_OS(x~)),   d = DSSIM + MSE,   x~ a transformed x
 
@@ -19,6 +19,7 @@ Source: Chung, Park, Keum, Ki, Kang 2020, "Unsupervised Anomaly Detection Using 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +50,8 @@ class Config(base.Config):
         The map is |f_OS(x) - f_AE(x)|, as published; `Examination.other_maps` has d at every pixel, "style_distance",
         and both for the auto-encoder alone, "teacher_distance" and "teacher_difference", |x - f_AE(x)|.
     student_share: the part of `steps` that trains the student, the last one.
-    student_images: images of each batch that the student is shown; it costs ten times the teacher.
-    exposure: lambda, weight of the outliers; 0 shows none.
+    student_images: images of each batch that the student learns from; it costs ten times the teacher.
+    exposure: lambda, weight of the outliers; with 0 none are made.
     transform: what makes the outliers, one of `adlib.transforms.TRANSFORMS`.
     code: length of the teacher's code.
     width, plain_groups, attention_side: of the student, see `models.rnan.Rnan`.
@@ -126,6 +127,7 @@ class Sdn(Detector):
 
     name = "sdn"
     title = "SDN"
+    config: Config
     Config = Config
     averaged = ("student",)  # it imitates the teacher's last weights
 
@@ -139,12 +141,12 @@ class Sdn(Detector):
             "counter": StepCounter(),
         }
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rates = {"teacher": self.config.teacher_rate, "student": self.config.student_rate}
         return {name: self.adam(self.networks[name], rate, self.config.betas) for name, rate in rates.items()}
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
-        counter, config = self.networks["counter"], self.config
+        counter, config = self.part("counter", StepCounter), self.config
         counter.count += 1
         if counter.count <= self._teacher_steps:
             return self._teacher_step(images)
@@ -165,14 +167,14 @@ class Sdn(Detector):
             target = teacher(images)
         if exposure == 0:
             style = self._distance(student(images), target)
-            loss, told = style, {}
+            loss, outlier_loss = style, {}
         else:
             outliers = TRANSFORMS[self.config.transform](images, self.generator, teacher)
-            answer, handed = student(torch.cat([images, outliers])).split(len(images))
-            style, identity = self._distance(answer, target), self._distance(outliers, handed)
-            loss, told = (1 - exposure) * style + exposure * identity, {"identity": identity.detach()}
+            imitations, copies = student(torch.cat([images, outliers])).split(len(images))
+            style, identity = self._distance(imitations, target), self._distance(outliers, copies)
+            loss, outlier_loss = (1 - exposure) * style + exposure * identity, {"identity": identity.detach()}
         self.descend(student=loss)
-        return {"style": style.detach(), **told}
+        return {"style": style.detach(), **outlier_loss}
 
     def _distance(self, images: Tensor, others: Tensor) -> Tensor:
         return losses.style_distance(images, others, losses.ssim_window(self.image_shape[-1]))
@@ -182,7 +184,7 @@ class Sdn(Detector):
         return torch.cat([self.networks["student"](part) for part in images.split(portion)])
 
     def imitate(self, images: Tensor) -> Tensor:
-        """What the student makes of images, uint8 (N, C, H, W) -> same shape; `reconstruct` gives the teacher's."""
+        """The student's outputs, uint8 (N, C, H, W) -> same shape; `reconstruct` gives the teacher's."""
         self.networks.eval()
         with torch.no_grad():
             parts = [to_uint8(self._student(self.normalise(part)).cpu()) for part in images.split(64)]
@@ -199,34 +201,35 @@ class Sdn(Detector):
             "teacher_distance": alone + alone_squares,
             "teacher_difference": scores.residual_map(images, teacher),
         }
-        found = {
+        distances = {
             "difference": maps.flatten(1).mean(1),
             "maximum": maps.flatten(1).amax(1),
             "worst_patch": scores.worst_patch(maps),
             "teacher": alone.flatten(1).mean(1),
             **{name: others[name].flatten(1).mean(1) for name in ("style_distance", "teacher_distance")},
         }
-        return Examination(found, maps, teacher, others)
+        return Examination(distances, maps, teacher, others)
 
     def validation_error(self, images: Tensor) -> float | None:
         """Mean style distance on uint8 (N, C, H, W): how well the student imitates; None before it is trained."""
-        if self.networks["counter"].count <= self._teacher_steps:
+        if self.part("counter", StepCounter).count <= self._teacher_steps:
             return None
         return float(self.examine(images).scores["style_distance"].double().mean())
 
-    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: object) -> None:
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: Any) -> None:
         super()._fit(images, validation, **how)
         warn_if_constant(self, images)
-        if validation is not None:
-            told = pseudo_aurocs(self, validation[:_PSEUDO_IMAGES])
-            self.history.checkpoints[-1].update({f"pseudo_auroc/{name}": v for name, v in told.items()})
+        if validation is not None and self.history is not None:
+            aurocs = pseudo_aurocs(self, validation[:_PSEUDO_IMAGES])
+            self.history.checkpoints[-1].update({f"pseudo_auroc/{name}": v for name, v in aurocs.items()})
 
 
 class OeSdn(Sdn):
-    """OE-SDN: the student also hands transformed images through. Sides as for the SDN."""
+    """OE-SDN: the student also learns to output transformed images unchanged. Sides as for the SDN."""
 
     name = "oe_sdn"
     title = "OE-SDN"
+    config: OutlierConfig
     Config = OutlierConfig
 
 
@@ -249,22 +252,22 @@ def pseudo_aurocs(detector: Detector, validation: Tensor) -> dict[str, float]:
     normal = detector.anomaly_score(validation)
     images = detector.normalise(validation)
     labels = [0] * len(normal) + [1] * len(normal)
-    found = {}
+    aurocs = {}
     for name, transform in TRANSFORMS.items():
         if name not in NEEDS_AUTO_ENCODER:
-            changed = to_uint8(transform(images, generator, None).cpu())
+            changed = to_uint8(transform(images, generator, nn.Identity()).cpu())
             pair = torch.cat([normal, detector.anomaly_score(changed)])
-            found[name] = round(metrics.image_auroc(labels, pair), 6)
-    return found
+            aurocs[name] = round(metrics.image_auroc(labels, pair), 6)
+    return aurocs
 
 
 def _refuse_memory(size: int, config: Config) -> None:
-    shown = config.student_images * (2 if config.exposure else 1)
+    images = config.student_images * (2 if config.exposure else 1)
     side = min(size, config.attention_side)
-    needed = attention_bytes(side, shown)
+    needed = attention_bytes(side, images)
     if needed > LARGEST_STEP:
         raise ValueError(
-            f"attention over {side} x {side} positions of {shown} images would take {needed / 2**30:.0f} GiB a step; "
+            f"attention over {side} x {side} positions of {images} images would take {needed / 2**30:.0f} GiB a step; "
             f"the limit is {LARGEST_STEP // 2**30} GiB. Lower attention_side (16 or 32: larger maps are averaged "
             "down to it), or student_images."
         )

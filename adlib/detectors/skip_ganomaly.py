@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from adlib import losses, scores
@@ -72,6 +73,7 @@ class SkipGanomaly(Detector):
 
     name = "skip_ganomaly"
     title = "Skip-GANomaly"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -81,7 +83,7 @@ class SkipGanomaly(Detector):
         discriminator = FeatureDiscriminator(size, channels, config.features, config.width)
         return {"generator": generator, "discriminator": discriminator.apply(initialise_dcgan)}
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate, betas = self.config.learning_rate, self.config.betas
         return {name: self.adam(network, rate, betas) for name, network in self.networks.items()}
 

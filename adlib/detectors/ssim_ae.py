@@ -2,7 +2,7 @@
 
 A squared error treats every pixel by itself, so it is small where a defect has about the right grey value and large
 along slightly misplaced edges. SSIM compares mean, contrast and structure of small windows. It looks at grey values
-only: a change of colour alone stays unseen.
+only: a change of colour alone is not detected.
 
 Source: Bergmann, Loewe, Fauser, Sattlegger, Steger 2018.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from adlib.detectors import base, cae
+from adlib.detectors import cae
 from adlib.detectors.base import Examination
 from adlib.detectors.shapes import square_side
 from adlib.errors import unknown_name
@@ -24,7 +24,7 @@ _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in a grey value, ITU-R B
 
 
 @dataclass(frozen=True)
-class Config(base.Config):
+class Config(cae.AutoEncoderConfig):
     """Settings of the SSIM auto-encoder.
 
     score: "DSSIM" or "L2", the mean over the image, or the "worst_patch" of the map. The map shows DSSIM, unless
@@ -41,8 +41,6 @@ class Config(base.Config):
     loss: str = "dssim"
     code: int = 100  # Table 1
     grey: bool = True
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 1e-5  # as in public re-implementations
 
     def __post_init__(self) -> None:
@@ -70,11 +68,12 @@ class Config(base.Config):
         return cls(steps=15_600, batch_size=128, learning_rate=2e-4, checkpoints=20)
 
 
-class SsimAe(cae.Cae):
+class SsimAe(cae.AutoEncoderDetector):
     """SSIM auto-encoder with the scores "DSSIM", "L2" and "worst_patch". Sides: multiples of 16 up to 128, or 256."""
 
     name = "ssim_ae"
     title = "SSIM-AE"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -82,22 +81,27 @@ class SsimAe(cae.Cae):
         channels = 1 if self.config.grey else self.image_shape[0]
         return {"auto_encoder": SsimAutoEncoder(size, channels, self.config.code)}
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         optimisers = super().build_optimisers()
         for group in optimisers["auto_encoder"].param_groups:
             group["weight_decay"] = self.config.weight_decay
         return optimisers
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
-        return super().training_step(self._seen(images))
+        images = self._target(images)
+        loss = cae.reconstruction_loss(images, self.networks["auto_encoder"](images), self.config.loss)
+        self.descend(auto_encoder=loss)
+        return {"reconstruction": loss.detach()}
 
-    def _seen(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, 1, H, W) grey, if `grey`: an error against colours would count what nobody drew."""
+    def _target(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 1, H, W) grey, if `grey`: an error against colours would count what it cannot output."""
         if not self.config.grey or images.shape[1] == 1:
             return images
         weights = torch.tensor(_LUMA, dtype=images.dtype, device=images.device)
         return (images * weights[:, None, None]).sum(1, keepdim=True)
 
     def inference_step(self, images: Tensor) -> Examination:
-        seen = super().inference_step(self._seen(images))
-        return seen._replace(reconstructions=seen.reconstructions.expand_as(images))
+        target = self._target(images)
+        reconstructions = self.networks["auto_encoder"](target)
+        distances, maps = cae.compare(target, reconstructions, self.config.score)
+        return Examination(distances, maps, reconstructions.expand_as(images))

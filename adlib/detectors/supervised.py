@@ -1,7 +1,7 @@
 """Detectors that learn from labelled anomalies: what they share.
 
-They know more than the one-class detectors of the other chapters. A comparison of the two says what labels are
-worth, not which method is better.
+They use labels, which the one-class detectors of the other chapters do not have. A comparison of the two shows what
+labels are worth, not which method is better.
 
 Source: the setting of Kim et al. 2020, whose tables put a detector of this kind beside one-class ones.
 """
@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from adlib.data import AUGMENTATIONS
+from adlib.data import AUGMENTATIONS, StreamedBatches
 from adlib.detectors import base
 from adlib.detectors.base import Detector
 from adlib.errors import unknown_name
@@ -41,7 +41,15 @@ class SupervisedDetector(Detector):
 
     learns_from_anomalies: ClassVar[bool] = True
 
-    def __init__(self, image_shape, config, seed=0, device="auto"):
+    config: Config
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        config: Config,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+    ) -> None:
         if config.augmentation not in AUGMENTATIONS:
             raise unknown_name("augmentation", config.augmentation, AUGMENTATIONS)
         if config.augmentation.endswith("colour") and image_shape[0] != 3:
@@ -52,7 +60,7 @@ class SupervisedDetector(Detector):
         self._augment = AUGMENTATIONS[config.augmentation]
         super().__init__(image_shape, config, seed, device)
 
-    def _fit(self, images: Tensor, validation: Tensor | None, **how: object) -> None:
+    def _fit(self, images: Tensor | StreamedBatches, validation: Tensor | None, **how: Any) -> None:
         self._augment = how.get("augment") or AUGMENTATIONS[self.config.augmentation]
         super()._fit(images, validation, **{**how, "augment": self._augment})
 
@@ -65,18 +73,25 @@ class SupervisedDetector(Detector):
         Returns:
             (B, C, H, W) in [-1, 1].
         """
-        chosen = torch.randint(len(self.anomalies), (count,), generator=self.generator)
-        images = self.anomalies.index_select(0, chosen.to(self.anomalies.device)).to(self.device)
+        anomalies = self._labelled()
+        chosen = torch.randint(len(anomalies), (count,), generator=self.generator)
+        images = anomalies.index_select(0, chosen.to(anomalies.device)).to(self.device)
         return self.normalise(self._augment(images, self.generator))
+
+    def _labelled(self) -> Tensor:
+        if self.anomalies is None:
+            raise RuntimeError(
+                f"{self.name} has no labelled anomalies yet: fit(..., anomalies=split.anomalies) gives it some."
+            )
+        return self.anomalies
 
     def identity(self) -> str:
         """As in every detector, and the anomalies it learns from: a run is resumed on its own images only."""
-        told = super().identity()
+        identity = super().identity()
         if self.anomalies is None or self.anomalies.device.type == "meta":
-            return told
-        return (
-            f"{told}-{hashlib.sha256(self.anomalies.cpu().contiguous().numpy().tobytes()).hexdigest()[:10]}"
-        )
+            return identity
+        pixels = self.anomalies.cpu().contiguous().numpy().tobytes()
+        return f"{identity}-{hashlib.sha256(pixels).hexdigest()[:10]}"
 
 
 def one_cycle(step: int, steps: int, peak: float, rise: float = 0.3, start: float = 0.1) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from adlib import losses, scores
@@ -22,7 +23,7 @@ from adlib.models.unet import UNet
 
 @dataclass(frozen=True)
 class Config(base.Config):
-    """Settings of the U-Net, each as in DAGAN's; the weight of a single loss says nothing to Adam."""
+    """Settings of the U-Net, each as in DAGAN's; with a single loss, Adam does not depend on its weight."""
 
     score: str = "G"
     steps: int = 600
@@ -58,6 +59,7 @@ class Unet(Detector):
 
     name = "unet"
     title = "U-Net"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -65,7 +67,7 @@ class Unet(Detector):
         network = UNet(size, self.image_shape[0], self.config.width, self.config.dropped_skips)
         return {"generator": network.apply(initialise_dcgan)}
 
-    def build_optimisers(self) -> dict:
+    def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         config = self.config
         return {"generator": self.adam(self.networks["generator"], config.learning_rate, config.betas)}
 

@@ -1,8 +1,8 @@
-"""The variational auto-encoder: a code that is a cloud, not a point.
+"""The variational auto-encoder: a code that is a distribution, not a point.
 
 The encoder gives mean and variance of a Gaussian; a code drawn from it is decoded, and the Gaussian is kept near the
-standard one. For a score several codes are drawn and the residuals averaged. A small warning from the field: that an
-image is likely under such a model need not mean that it is normal.
+standard one. For a score several codes are drawn and the residuals averaged. A warning from the field: an image that
+is likely under such a model need not be normal.
 
 Source: Kingma and Welling 2014; as a baseline for defects Bergmann et al. 2018, with six drawings per image.
 """
@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from adlib import losses
-from adlib.detectors import base, cae
+from adlib.detectors import cae
 from adlib.detectors.base import Examination
 from adlib.detectors.shapes import square_side
-from adlib.models.auto_encoder import auto_encoder
+from adlib.models.auto_encoder import AutoEncoder, auto_encoder
 
 
 @dataclass(frozen=True)
-class Config(base.Config):
+class Config(cae.AutoEncoderConfig):
     """Settings of the VAE.
 
     score: "L2" or "DSSIM", the mean over the image, or the "worst_patch" of the map; each averaged over drawings.
@@ -37,8 +37,6 @@ class Config(base.Config):
     code: int = 32
     drawings: int = 6
     kl_weight: float = 0.1
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
 
     @classmethod
     def smoke(cls) -> Config:
@@ -62,18 +60,21 @@ class Config(base.Config):
 
 
 class _Noise(nn.Module):
-    """The drawings that every image's code is varied with: the same for all, so that no score depends on company."""
+    """Noise that is added to every image's code: the same for all, so that no score depends on the batch."""
 
-    def __init__(self, drawings: int, code: int):
+    drawings: Tensor
+
+    def __init__(self, drawings: int, code: int) -> None:
         super().__init__()
         self.register_buffer("drawings", torch.randn(drawings, code))
 
 
-class Vae(cae.Cae):
+class Vae(cae.AutoEncoderDetector):
     """VAE with the scores "L2", "DSSIM" and "worst_patch". Sides as in `models.auto_encoder.auto_encoder`."""
 
     name = "vae"
     title = "VAE"
+    config: Config
     Config = Config
 
     def build(self) -> dict[str, nn.Module]:
@@ -82,7 +83,7 @@ class Vae(cae.Cae):
         return {"auto_encoder": network, "noise": _Noise(config.drawings, config.code)}
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
-        network = self.networks["auto_encoder"]
+        network = self.part("auto_encoder", AutoEncoder)
         mean, log_variance = network.encode(images).to(self.dtype).chunk(2, dim=1)
         noise = self.draw_normal(len(images), self.config.code)
         reconstructions = network.decode(mean + noise * (log_variance / 2).exp())
@@ -94,13 +95,14 @@ class Vae(cae.Cae):
         return {"reconstruction": squares.detach(), "divergence": divergence.detach()}
 
     def inference_step(self, images: Tensor) -> Examination:
-        network = self.networks["auto_encoder"]
+        network = self.part("auto_encoder", AutoEncoder)
         mean, log_variance = network.encode(images).chunk(2, dim=1)
         spread = (log_variance / 2).exp()
-        seen = [
-            cae.compare(images, network.decode(mean + noise * spread), self.config.score)
-            for noise in self.networks["noise"].drawings
-        ]
-        found = {name: torch.stack([scores[name] for scores, _ in seen]).mean(0) for name in seen[0][0]}
-        maps = torch.stack([each for _, each in seen]).mean(0)
-        return Examination(found, maps, network.decode(mean))
+        distances, maps = zip(
+            *(
+                cae.compare(images, network.decode(mean + noise * spread), self.config.score)
+                for noise in self.part("noise", _Noise).drawings
+            )
+        )
+        scores = {name: torch.stack([each[name] for each in distances]).mean(0) for name in distances[0]}
+        return Examination(scores, torch.stack(maps).mean(0), network.decode(mean))

@@ -276,8 +276,8 @@ FAULTS = (
     _training(
         "dual discriminator: normal images are judged by the anomalies' discriminator",
         f"{_DETECTORS}/dual_discriminator.py",
-        'self._judge("normal_discriminator", real, redrawn, opponents)',
-        'self._judge("anomaly_discriminator", real, redrawn, opponents)',
+        'self._discriminate("normal_discriminator", real, redrawn, opponents)',
+        'self._discriminate("anomaly_discriminator", real, redrawn, opponents)',
         DUAL,
         "03",
     ),
@@ -341,8 +341,8 @@ FAULTS = (
     _training(
         "OE-SDN: the outliers' term has the wrong weight",
         f"{_DETECTORS}/sdn.py",
-        "loss, told = (1 - exposure) * style + exposure * identity",
-        "loss, told = (1 - exposure) * style - exposure * identity",
+        "loss, outlier_loss = (1 - exposure) * style + exposure * identity",
+        "loss, outlier_loss = (1 - exposure) * style - exposure * identity",
         STYLE,
         "04",
     ),
