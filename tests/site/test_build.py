@@ -180,7 +180,7 @@ def test_the_last_verified_line_says_when_from_what_on_what_and_how_long():
 
 
 def test_missing_empty_and_unexecuted_pages_are_found(tmp_path):
-    (tmp_path / "live").mkdir()
+    (tmp_path / "book").mkdir()
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "book" / "empty.html").write_text("<html></html>")
     (tmp_path / "notebooks" / "01.html").write_text("<p>text</p>" * 1000)
