@@ -73,7 +73,7 @@ def test_abc_is_finite_where_the_formula_is_not(error):
 
 
 def test_abc_of_a_sum_teaches_nothing():
-    """P21: 3,072 values with an error of 0.2 each, as a mean and as the sum that a norm could also mean."""
+    """3,072 values with an error of 0.2 each, as a mean and as the sum that a norm could also mean."""
     mean, total = torch.tensor([0.2], requires_grad=True), torch.tensor([0.2 * 3072], requires_grad=True)
     losses.abc_loss(mean).backward()
     losses.abc_loss(total).backward()

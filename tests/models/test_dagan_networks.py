@@ -70,7 +70,7 @@ def test_residual_networks_have_the_widths_of_the_released_code():
 
 @pytest.mark.parametrize("build", [wgan.ResidualCritic, wgan.LightCritic])
 def test_a_critic_sees_each_image_alone(build):
-    """The gradient penalty is per image: a critic with BatchNorm would be punished for its neighbours."""
+    """The gradient penalty is per image: with BatchNorm it would depend on the rest of the batch."""
     critic, images = build(32, 3, 4).train(), torch.rand(4, 3, 32, 32)
     alone = torch.cat([critic(image[None])[0] for image in images])
     assert_close(critic(images)[0], alone)

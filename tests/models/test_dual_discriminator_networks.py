@@ -74,7 +74,7 @@ def test_per_image_normalisation_is_batchnorm_in_training_at_batch_size_one(netw
 
 
 def test_batchnorm_that_was_trained_on_single_images_answers_differently_in_evaluation():
-    """P9: running statistics are an average over images; no image has them."""
+    """Running statistics are an average over images; no image has them."""
     torch.manual_seed(0)
     network, images = DualGenerator(3, "batch").double(), torch.rand(40, 3, 32, 32, dtype=torch.float64)
     images = images * torch.linspace(0.05, 1, 40, dtype=torch.float64)[:, None, None, None]

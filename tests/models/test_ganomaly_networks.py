@@ -1,4 +1,4 @@
-"""GANomaly's networks against the published counts (spec table 3.1) and shapes."""
+"""GANomaly's networks against the released code's counts and shapes."""
 
 from __future__ import annotations
 
