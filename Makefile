@@ -23,6 +23,8 @@ endif
 # the make of macOS (3.81) gives each line a shell of its own.
 run = python=$(python) && "$$python" -m
 WORKERS ?= 2
+TESTS ?= tests/house
+ARGS ?= --help
 PORT ?= 8000
 # locked, or the oldest or newest versions that pyproject.toml allows (an environment of its own for each)
 VERSIONS ?= locked
@@ -32,7 +34,7 @@ TIER ?= nightly
 # GitHub reads the chapters from here; elsewhere they are printed
 GITHUB_OUTPUT ?= /dev/stdout
 
-.PHONY: help book smoke test lint format bench serve nightly keephistory lock upgrade wheel clean \
+.PHONY: help book smoke check try test lint adlib format bench serve nightly keephistory lock upgrade wheel clean \
 	colab links datacheck workflows matrix fetchhistory publishhistory issues
 
 help: ## show this list
@@ -41,11 +43,26 @@ help: ## show this list
 book: ## execute the chapters and build the pages into _build/html; numbers outside their bands are named, not an error
 	@$(run) adlib_book.cli site build
 
-test: lint ## style, spelling, and the whole test suite, with every chapter in the smoke profile
+check: lint ## the fast lane, under a minute: lint, and the tests that need no chapter and no browser
+	@export OMP_NUM_THREADS=1; $(run) pytest -q -n $(WORKERS) --dist loadscope -m "not chapter and not browser and not slow"
+
+try: ## only the tests named, without lint: make try TESTS="tests/data -k folder"
+	@export OMP_NUM_THREADS=1; $(run) pytest -q -n 0 $(TESTS)
+
+test: lint ## everything: lint, and the whole test suite, with every chapter in the smoke profile
 	@export OMP_NUM_THREADS=1; $(run) pytest -n $(WORKERS) --dist loadscope
 
 lint: ## style and spelling only
 	@$(run) ruff check . && "$$python" -m ruff format --check . && "$$python" -m codespell_lib
+
+adlib: ## the command adlib of this checkout: make adlib ARGS="data list"
+	@$(run) adlib_book.cli $(ARGS)
+
+types: ## the type checker, on both packages
+	@$(run) mypy
+
+faults: ## put the catalogue of faults in, one at a time, and say who notices (resumable)
+	@python=$(python) && "$$python" tests/faults/put_in.py
 
 format: ## put code and notebooks into house style
 	@$(run) ruff check --fix . && "$$python" -m ruff format . && "$$python" -m nbstripout notebooks/*.ipynb
@@ -59,7 +76,7 @@ serve: book ## build, then show the pages on http://127.0.0.1:8000
 smoke: ## execute the chapters in the smoke profile, seconds each, and build the pages into _build/html-smoke
 	@$(run) adlib_book.cli site build --profile smoke
 
-nightly: ## execute every chapter afresh (book profile), hold it against baselines/ and its history, report
+nightly: ## execute every chapter afresh (live profile), hold it against baselines/ and its history, report
 	@$(run) adlib_book.cli nightly --tier $(TIER) $(CHAPTERS)
 
 keephistory: ## copy this machine's nights into history/, to be committed
