@@ -25,7 +25,7 @@ import copy
 import hashlib
 import json
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,32 +62,20 @@ def run_experiment(
         through training: to look back at, nothing is chosen by it.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    trail: list[dict[str, np.ndarray]] = []
-    held: list[dict[str, np.ndarray]] = []
-
-    def look(fitted: Detector, step: int) -> None:
-        if fitted.searches or (fitted.config.checkpoints == 1 and not fitted.config.ema_decay):
-            return  # each look would cost as much as the whole test, and a single one has nothing to be compared with
-        for seen, images in ((trail, split.test.images), (held, split.validation.images)):
-            seen.append({k: v.numpy() for k, v in fitted.examine(images).scores.items()})
-
-    ends: dict[str, Tensor] = {}
-
-    def look_last(fitted: Detector, step: int) -> None:
-        look(fitted, step)
-        if step == fitted.config.steps:
-            ends.update({k: v.clone() for k, v in fitted.networks.state_dict().items()})
-
+    anomalies = split.anomalies if detector.learns_from_anomalies else None
+    checkpoints = CheckpointScores(split)
     begin = time.perf_counter()
-    shown = {"anomalies": split.anomalies} if detector.learns_from_anomalies else {}
-    detector.fit(split.train, split.validation, progress=progress, on_checkpoint=look_last, **shown)
+    detector.fit(
+        split.train, split.validation, anomalies=anomalies, progress=progress, on_checkpoint=checkpoints.note
+    )
     total = time.perf_counter() - begin
     begin = time.perf_counter()
     seen = detector.examine(split.test.images)
     scoring = (time.perf_counter() - begin) / len(split.test)
     truth = split.test.open(f"evaluation of {detector.identity()}")
     history = detector.history
-    for mark, scores in zip(history.checkpoints, trail):
+    assert history is not None
+    for mark, scores in zip(history.checkpoints, checkpoints.test):
         for name, score in scores.items():
             mark[f"image_auroc/{name}"] = round(metrics.image_auroc(truth.labels, score), 6)
     return {
@@ -107,9 +95,9 @@ def run_experiment(
         "test_images": len(split.test),
         "steps": history.step,
         "parameters": sum(p.numel() for p in detector.networks.parameters()),
-        "train_anomalies": len(split.anomalies) if shown else 0,
-        "metrics": evaluate(detector, split, seen, truth, trail, held)
-        | _averaged_generator_only(detector, split.test.images, truth.labels, ends)
+        "train_anomalies": 0 if anomalies is None else len(anomalies),
+        "metrics": evaluate(detector, split, seen, truth, checkpoints)
+        | _averaged_generator_only(detector, split.test.images, truth.labels, checkpoints.last_weights)
         | kind_metrics(detector, split, seen.scores, truth),
         "checkpoints": history.checkpoints,
         "averaged": history.averaged,
@@ -121,14 +109,47 @@ def run_experiment(
         },
         "precision": history.precision,
         "data_fingerprint": split.fingerprint,
+        **_provenance(detector),
+        "started_at": started,
+    }
+
+
+def _provenance(detector: Detector) -> dict[str, Any]:
+    return {
         "adlib": source_hash(),
         "hash_scheme": HASH_SCHEME,
         "commit": git_commit(),
         "device": str(detector.device),
         "hardware": hardware(),
         "versions": versions(),
-        "started_at": started,
     }
+
+
+@dataclass
+class CheckpointScores:
+    """Scores of a split's images at the checkpoints of a training, and the weights after its last step.
+
+    test, validation: one entry per checkpoint, score name -> (N,); none for detectors that search, where each would
+    cost as much as the whole test, nor for one checkpoint that equals the fitted detector.
+    """
+
+    split: Split
+    test: list[dict[str, np.ndarray]] = field(default_factory=list)
+    validation: list[dict[str, np.ndarray]] = field(default_factory=list)
+    last_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def note(self, detector: Detector, step: int) -> None:
+        """Add a checkpoint; called by `Detector.fit`."""
+        config = detector.config
+        if not detector.searches and (config.checkpoints > 1 or config.ema_decay):
+            self.test.append(_score_arrays(detector, self.split.test.images))
+            self.validation.append(_score_arrays(detector, self.split.validation.images))
+        if step == config.steps:
+            self.last_weights = {k: v.clone() for k, v in detector.networks.state_dict().items()}
+
+
+def _score_arrays(detector: Detector, images: Tensor) -> dict[str, np.ndarray]:
+    return {name: score.numpy() for name, score in detector.examine(images).scores.items()}
 
 
 def record_id(identity: dict[str, Any]) -> str:
@@ -199,53 +220,60 @@ def identify(
 
 
 def evaluate(
-    detector: Detector,
-    split: Split,
-    seen: Examination,
-    truth: Truth,
-    trail: list[dict[str, np.ndarray]],
-    held: list[dict[str, np.ndarray]],
+    detector: Detector, split: Split, seen: Examination, truth: Truth, checkpoints: CheckpointScores
 ) -> dict[str, float]:
     """All metrics of one fitted detector, by the names in the module's docstring.
 
     Args:
         detector: fitted, with thresholds.
-        split: for the test images, which the train-mode habit scores again.
-        seen: scores, each (N,), and maps, each (N, H, W), of the test images at the last checkpoint.
+        split: for the test images, which are scored again with BatchNorm in training mode.
+        seen: scores, each (N,), and maps, each (N, H, W), of the test images.
         truth: the opened labels and masks.
-        trail: test scores at each checkpoint. held: validation-normal scores at each checkpoint.
+        checkpoints: of the detector's training.
     """
-    labels, found = truth.labels, {}
-    habits = train_mode_scores(detector, split.test.images, labels)
+    labels = truth.labels
+    values: dict[str, float] = {}
+    in_training_mode = train_mode_scores(detector, split.test.images, labels)
     for name, score in seen.scores.items():
-        found |= _image_metrics(name, score.numpy(), labels, detector.thresholds[name])
-        aurocs = [metrics.image_auroc(labels, mark[name]) for mark in trail]
-        if trail and detector.config.ema_decay:
-            found[f"image_auroc/{name}@last"] = aurocs[-1]
-        if len(trail) > 1:
-            chosen = detector.history.best_checkpoint()
-            if chosen is not None:
-                found[f"image_auroc/{name}@validation"] = aurocs[chosen]
-            found[f"image_auroc/{name}@oracle"] = max(aurocs)
-            together = committee_score([mark[name] for mark in trail], [mark[name] for mark in held])
-            found[f"image_auroc/{name}@committee"] = metrics.image_auroc(labels, together)
-        for habit, table in habits.items():
-            found[f"image_auroc/{name}@{habit}"] = metrics.image_auroc(labels, table[name])
-    usual = detector.config.score
+        values |= _image_metrics(name, score.numpy(), labels, detector.thresholds[name])
+        values |= _checkpoint_metrics(name, detector, labels, checkpoints)
+        for habit, scores in in_training_mode.items():
+            values[f"image_auroc/{name}@{habit}"] = metrics.image_auroc(labels, scores[name])
     for short in ("image_auroc", "average_precision", "tpr_at_5fpr", "f1", "tpr", "fpr"):
-        found[short] = found[f"{short}/{usual}"]
-    found["f1_all_positive"] = metrics.all_positive_f1(labels)
+        values[short] = values[f"{short}/{detector.config.score}"]
+    values["f1_all_positive"] = metrics.all_positive_f1(labels)
     if truth.masks is not None and detector.localises:
         others = {f"/{name}": maps for name, maps in seen.other_maps.items()}
-        for which, maps in ({"": seen.maps} | others).items():
-            found[f"pixel_auroc{which}"] = metrics.pixel_auroc(truth.masks, maps.numpy())
-            found[f"pixel_ap{which}"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
-            found[f"aupro{which}"] = metrics.aupro(truth.masks, maps.numpy())
-    return {name: round(float(value), 6) for name, value in found.items()}
+        for suffix, maps in ({"": seen.maps} | others).items():
+            values[f"pixel_auroc{suffix}"] = metrics.pixel_auroc(truth.masks, maps.numpy())
+            values[f"pixel_ap{suffix}"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
+            values[f"aupro{suffix}"] = metrics.aupro(truth.masks, maps.numpy())
+    return {name: round(float(value), 6) for name, value in values.items()}
+
+
+def _checkpoint_metrics(
+    name: str, detector: Detector, labels: np.ndarray, checkpoints: CheckpointScores
+) -> dict[str, float]:
+    """AUROC of one score at the last checkpoint, the one with the lowest error, the best, and of their mean."""
+    test = [scores[name] for scores in checkpoints.test]
+    validation = [scores[name] for scores in checkpoints.validation]
+    aurocs = [metrics.image_auroc(labels, scores) for scores in test]
+    values = {}
+    if test and detector.config.ema_decay:
+        values[f"image_auroc/{name}@last"] = aurocs[-1]
+    if len(test) > 1:
+        lowest = None if detector.history is None else detector.history.best_checkpoint()
+        if lowest is not None:
+            values[f"image_auroc/{name}@validation"] = aurocs[lowest]
+        values[f"image_auroc/{name}@oracle"] = max(aurocs)
+        values[f"image_auroc/{name}@committee"] = metrics.image_auroc(
+            labels, committee_score(test, validation)
+        )
+    return values
 
 
 def _averaged_generator_only(
-    detector: Detector, images: Tensor, labels: np.ndarray, ends: dict[str, Tensor]
+    detector: Detector, images: Tensor, labels: np.ndarray, last_weights: dict[str, Tensor]
 ) -> dict[str, float]:
     """AUROC of every score with the averaged generator and the last discriminator; empty where there are no two."""
     players = {"generator", "discriminator"} <= set(detector.networks)
@@ -253,7 +281,8 @@ def _averaged_generator_only(
         return {}
     mixed = copy.copy(detector)
     mixed.networks = copy.deepcopy(detector.networks)
-    last = {k.removeprefix("discriminator."): v for k, v in ends.items() if k.startswith("discriminator.")}
+    prefix = "discriminator."
+    last = {k.removeprefix(prefix): v for k, v in last_weights.items() if k.startswith(prefix)}
     mixed.networks["discriminator"].load_state_dict(last)
     scores = mixed.examine(images).scores
     return {
@@ -265,7 +294,7 @@ def _averaged_generator_only(
 def kind_metrics(
     detector: Detector, split: Split, scores: dict[str, Tensor], truth: Truth
 ) -> dict[str, float]:
-    """What labelled anomalies make worth asking, for the detector's usual score; nothing on splits without them.
+    """What can be measured with labelled anomalies only, for the detector's usual score; empty on splits without them.
 
     image_auroc_seen, image_auroc_unseen: over the kinds of anomaly that were, or were not, among the labelled ones.
     kind_auroc/<kind>: of one kind against all normal images.
@@ -281,19 +310,17 @@ def kind_metrics(
     normal, unseen = ~truth.labels, np.isin(truth.kinds, split.anomalies.unseen)
     groups = {"image_auroc_seen": truth.labels & ~unseen, "image_auroc_unseen": truth.labels & unseen}
     groups |= {f"kind_auroc/{kind}": kinds == kind for kind in np.unique(kinds[truth.labels])}
-    found = {
+    values = {
         name: metrics.image_auroc(truth.labels[normal | rows], score[normal | rows])
         for name, rows in groups.items()
         if rows.any()
     }
-    if len(split.validation_anomalies):
-        held = [
-            detector.anomaly_score(part.images).numpy()
-            for part in (split.validation, split.validation_anomalies)
-        ]
-        labels = np.repeat([False, True], [len(part) for part in held])
-        found["validation_auroc"] = metrics.image_auroc(labels, np.concatenate(held))
-    return {name: round(float(value), 6) for name, value in found.items()}
+    if split.validation_anomalies is not None and len(split.validation_anomalies):
+        parts = [split.validation.images, split.validation_anomalies.images]
+        validation_scores = [detector.anomaly_score(images).numpy() for images in parts]
+        labels = np.repeat([False, True], [len(images) for images in parts])
+        values["validation_auroc"] = metrics.image_auroc(labels, np.concatenate(validation_scores))
+    return {name: round(float(value), 6) for name, value in values.items()}
 
 
 def _image_metrics(name: str, score: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, float]:
@@ -312,20 +339,22 @@ def _image_metrics(name: str, score: np.ndarray, labels: np.ndarray, threshold: 
     }
 
 
-def committee_score(trail: list[np.ndarray], held: list[np.ndarray]) -> np.ndarray:
+def committee_score(test: list[np.ndarray], validation: list[np.ndarray]) -> np.ndarray:
     """One score from several checkpoints: the mean of the later half, each in units of the validation-normals.
 
-    A single checkpoint of a GAN is a draw from a lottery; their mean is not, and it asks nothing of the test set.
+    Single checkpoints of a GAN differ by chance; their mean is steadier, and needs no test labels.
 
     Args:
-        trail: scores of N images at each checkpoint, (N,) each.
-        held: validation-normal scores at the same checkpoints; give each one's zero and unit.
+        test: scores of N images at each checkpoint, (N,) each.
+        validation: validation-normal scores at the same checkpoints; their mean is taken for zero and their standard
+            deviation for the unit.
 
     Returns:
         (N,), larger is more anomalous.
     """
-    later = range(len(trail) // 2, len(trail))
-    return np.mean([(trail[k] - held[k].mean()) / max(held[k].std(), 1e-12) for k in later], axis=0)
+    later = range(len(test) // 2, len(test))
+    scaled = [(test[k] - validation[k].mean()) / max(validation[k].std(), 1e-12) for k in later]
+    return np.mean(scaled, axis=0)
 
 
 LEAKS = {  # name on the page: (metric that leaks, metric that does not); "{s}" is the score
@@ -367,7 +396,7 @@ def train_mode_scores(
     """Test scores with BatchNorm left in training mode, as the released GANomaly code computes them (P1).
 
     Each batch is normalised by its own statistics, and the running ones move as the test goes on, so an image's
-    score depends on its company. The detector itself is untouched: a copy is scored.
+    score depends on the batch it is in. The detector itself is untouched: a copy is scored.
 
     Args:
         detector: fitted.
