@@ -33,6 +33,7 @@ KINDS = {
     "tests/colab/": "chapter",
     "tests/runner/": "chapter",
     "tests/nightly/test_night.py": "chapter",
+    "tests/trajectories/": "slow",
     "tests/browser/": "browser",
 }
 PAGES = {"site", "smoke_site", "address", "built"}

@@ -112,7 +112,7 @@ def test_versions_agree():
 
 def test_every_make_target_of_the_readme_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page in ("README.md", "book/index.md", "CHANGELOG.md"):
+    for page in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "book/index.md", "CHANGELOG.md"):
         named = set(re.findall(r"\bmake ([a-z]+)\b", (ROOT / page).read_text()))
         assert named <= targets, f"{page} names make targets that do not exist: {named - targets}"
 
