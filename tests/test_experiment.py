@@ -108,12 +108,12 @@ def test_another_setting_is_another_run(tmp_path):
 
 def test_a_committee_weighs_its_members_equally_whatever_their_scale():
     rng = np.random.default_rng(0)
-    trail, held = list(rng.normal(size=(4, 20))), list(rng.normal(size=(4, 9)))
-    before = committee_score(trail, held)
-    trail[3], held[3] = 1000 * trail[3] + 5, 1000 * held[3] + 5
-    np.testing.assert_allclose(committee_score(trail, held), before)
-    trail[1] += 100  # the earlier half has no vote
-    np.testing.assert_allclose(committee_score(trail, held), before)
+    test, validation = list(rng.normal(size=(4, 20))), list(rng.normal(size=(4, 9)))
+    before = committee_score(test, validation)
+    test[3], validation[3] = 1000 * test[3] + 5, 1000 * validation[3] + 5
+    np.testing.assert_allclose(committee_score(test, validation), before)
+    test[1] += 100  # the earlier half has no vote
+    np.testing.assert_allclose(committee_score(test, validation), before)
 
 
 def test_plans_are_named_and_shards_share_them_out(monkeypatch, tmp_path):
