@@ -34,7 +34,7 @@ TIER ?= nightly
 # GitHub reads the chapters from here; elsewhere they are printed
 GITHUB_OUTPUT ?= /dev/stdout
 
-.PHONY: help book smoke check try test lint adlib format bench serve nightly keephistory lock upgrade wheel clean \
+.PHONY: help book smoke check try test lint adlib faults format bench serve nightly keephistory lock upgrade wheel clean \
 	colab links datacheck workflows matrix fetchhistory publishhistory issues
 
 help: ## show this list
@@ -52,14 +52,11 @@ try: ## only the tests named, without lint: make try TESTS="tests/data -k folder
 test: lint ## everything: lint, and the whole test suite, with every chapter in the smoke profile
 	@export OMP_NUM_THREADS=1; $(run) pytest -n $(WORKERS) --dist loadscope
 
-lint: ## style and spelling only
-	@$(run) ruff check . && "$$python" -m ruff format --check . && "$$python" -m codespell_lib
+lint: ## style, spelling and types only
+	@$(run) ruff check . && "$$python" -m ruff format --check . && "$$python" -m codespell_lib && "$$python" -m mypy
 
 adlib: ## the command adlib of this checkout: make adlib ARGS="data list"
 	@$(run) adlib_book.cli $(ARGS)
-
-types: ## the type checker, on both packages
-	@$(run) mypy
 
 faults: ## put the catalogue of faults in, one at a time, and say who notices (resumable)
 	@python=$(python) && "$$python" tests/faults/put_in.py

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 try:
     import fcntl
 except ModuleNotFoundError:  # Windows: detectors work there; two writers of one ledger do not take turns
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from torch import Tensor

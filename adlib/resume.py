@@ -48,18 +48,16 @@ def save_run(
     tensors = {f"networks.{k}": v for k, v in detector.networks.state_dict().items()}
     if average is not None:
         tensors |= {f"average.{k}": v for k, v in average.weights.items()}
-    plain: dict[str, Any] = {}
     for name, optimiser in detector.optimisers.items():
         for index, state in optimiser.state_dict()["state"].items():
             for key, value in state.items():
                 tensors[f"optimisers.{name}.{index}.{key}"] = torch.as_tensor(value)
-    for key, value in batches.state_dict().items():
-        if isinstance(value, Tensor):
-            tensors[f"batches.{key}"] = value
-        else:
-            plain[key] = value
     tensors["generator"] = detector.generator.get_state()
-    metadata = {"identity": identity, "history": json.dumps(asdict(history)), "batches": json.dumps(plain)}
+    metadata = {
+        "identity": identity,
+        "history": json.dumps(asdict(history)),
+        "batches": json.dumps(batches.state_dict()),
+    }
     write_tensors(path, tensors, metadata)
 
 
@@ -93,7 +91,7 @@ def restore_run(
         average.load(part("average."))
     for name, optimiser in detector.optimisers.items():
         _restore_optimiser(optimiser, part(f"optimisers.{name}."))
-    batches.load_state_dict({**json.loads(metadata["batches"]), **part("batches.")})
+    batches.load_state_dict(json.loads(metadata["batches"]))
     detector.generator.set_state(tensors["generator"])
     return json.loads(metadata["history"])
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,6 +78,21 @@ def _fetch(package: Package) -> bytes:
             f"expected {package.integrity}. Do not use it; find out who changed it."
         )
     return data
+
+
+def member_of(archive: tarfile.TarFile, name: str) -> bytes:
+    """The content of one file of a package.
+
+    Raises:
+        ChapterError: the archive has no such file.
+    """
+    try:
+        file = archive.extractfile(name)
+    except KeyError:
+        file = None
+    if file is None:
+        raise ChapterError(f"the package {archive.name!r} holds no file {name}.")
+    return file.read()
 
 
 def npm_command() -> tuple[list[str], dict[str, str]]:

@@ -173,6 +173,7 @@ def test_a_night_that_cannot_begin_ends_with_2(adlib):
     assert "unknown profile 'lve'. Did you mean 'live'?" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code", "printed"),
     [(("data", "list"), 0, "texture/wood"), (("chapters", "run", "01"), 1, "needs the package nbformat")],

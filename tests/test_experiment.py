@@ -64,6 +64,7 @@ def test_last_and_averaged_weights_are_measured_beside_each_other(record_and_spl
     assert record["averaged"]["validation_error"] != last["validation_error"]
 
 
+@pytest.mark.slow
 def test_every_map_of_a_detector_is_measured():
     split = load("texture/wood", size=32, seed=1, train_images=40)
     tiny = {"steps": 2, "student_share": 0.5, "checkpoints": 1}

@@ -74,6 +74,7 @@ def _write_many(path, writer):
         results.append({"id": f"{writer}-{number}", "text": "x" * 3000}, path)
 
 
+@pytest.mark.slow
 def test_without_the_lock_of_unix_detectors_and_ledgers_still_work(tmp_path):
     program = "import sys; sys.modules['fcntl'] = None; from adlib import files, make_detector"
     program += f"; files.append_line({str(tmp_path / 'a')!r}, 'x')"

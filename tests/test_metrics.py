@@ -351,6 +351,7 @@ def test_the_paired_interval_ends_where_the_t_test_stops_rejecting(level):
     assert interval.low < interval.mean < interval.high
 
 
+@pytest.mark.slow
 def test_the_paired_interval_holds_the_truth_as_often_as_it_says():
     samples = np.random.default_rng(0).normal(0.3, 1.0, (2000, 4))
     intervals = [metrics.paired_interval(sample) for sample in samples]

@@ -112,6 +112,7 @@ def test_only_the_part_that_a_phase_trains_is_averaged(tiny_split):
     assert changed == {"student"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ganomaly", "dagan"])
 def test_an_averaged_run_that_is_resumed_equals_one_that_was_not(name, tiny_split, tmp_path):
     def fit(resume=None, stop=None):
@@ -153,6 +154,7 @@ def test_checkpoints_without_an_error_are_not_chosen():
     assert History(checkpoints=marks[:1]).best_checkpoint() is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::adlib.detectors.collapse.CollapseWarning")
 @pytest.mark.parametrize(
     ("name", "changes"),

@@ -152,7 +152,8 @@ def hashes(releases: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
     from pip._internal.models.link import Link
 
     logging.disable(logging.WARNING)
-    command, listed = create_command("download"), {}
+    command: Any = create_command("download")
+    listed: dict[str, list[str]] = {}
     with command.main_context():
         options, _ = command.parse_args(["anything"])
         finder = command._build_package_finder(options, command.get_default_session(options))
@@ -166,7 +167,7 @@ def hashes(releases: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
                     break
             if not files or any(link.hash_name != "sha256" for link in files.values()):
                 raise SystemExit(f"[lock] the index lists no SHA-256 for {name} {version}.")
-            listed[name] = sorted(link.hash for link in files.values())
+            listed[name] = sorted(str(link.hash) for link in files.values())
     return listed
 
 

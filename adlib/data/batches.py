@@ -157,7 +157,7 @@ class Batches:
         self._indices.load_state_dict(state)
 
 
-class _ImageFiles(Dataset):
+class _ImageFiles(Dataset[Tensor]):
     """Decodes one file per index, in the loader's workers."""
 
     def __init__(self, files: list[Path], size: int, channels: int):
@@ -180,7 +180,14 @@ class StreamedBatches:
     """
 
     def __init__(
-        self, files: list[Path], size: int, batch_size: int, seed: int, device, channels: int, workers: int
+        self,
+        files: list[Path],
+        size: int,
+        batch_size: int,
+        seed: int,
+        device: str | torch.device,
+        channels: int,
+        workers: int,
     ):
         self._dataset = _ImageFiles(files, size, channels)
         self._settings = (len(files), batch_size, seed)
@@ -206,7 +213,8 @@ class StreamedBatches:
         if self._loader is None:
             indices = IndexBatches(*self._settings)
             indices.load_state_dict(self._state)
-            self._loader = iter(DataLoader(self._dataset, batch_sampler=indices, num_workers=self._workers))
+            loader = DataLoader(self._dataset, batch_sampler=indices, num_workers=self._workers)  # type: ignore[arg-type]
+            self._loader = iter(loader)
         batch = next(self._loader)
         self._state["batches_drawn"] += 1  # batches handed out, not batches the workers fetched ahead
         return batch.to(self._device)

@@ -47,6 +47,7 @@ def _finding(data_set: DataSet, look: Callable[[DataSet], str]) -> Finding:
 
 
 def _compare(data_set: DataSet) -> str:
+    assert data_set.digest is not None, "asked of packaged sets only"
     digest, expected = data_set.digest(), data_set.expected_digest
     if digest != expected:
         raise ValueError(
@@ -57,6 +58,7 @@ def _compare(data_set: DataSet) -> str:
 
 
 def _fetch(data_set: DataSet) -> str:
+    assert data_set.fetch is not None, "asked of downloaded sets only"
     with tempfile.TemporaryDirectory(prefix="adlib-data-") as folder:
         train, _, test, _ = data_set.fetch(Path(folder))
     return f"fetched anew, {len(train):,} + {len(test):,} images, checksums as published"

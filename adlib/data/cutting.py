@@ -270,7 +270,8 @@ def _assemble(
         test=SealedTest(images["test"], truth),
         fingerprint=_fingerprint(images, collection.anomalous[roles["train"]], truth),
         title=collection.title,
-        **anomalies,
+        anomalies=anomalies.get("anomalies"),
+        validation_anomalies=anomalies.get("validation_anomalies"),
         **described,
     )
 
@@ -281,7 +282,7 @@ def _fingerprint(images: dict[str, Tensor], train_anomalous: np.ndarray, truth: 
     for role, pixels in images.items():
         digest.update(f"{role} {tuple(pixels.shape)}".encode())
         if pixels.numel():
-            digest.update(memoryview(pixels.contiguous().numpy()).cast("B"))
+            digest.update(pixels.contiguous().numpy().data.cast("B"))
     digest.update(np.packbits(train_anomalous).tobytes())
     digest.update("\n".join(truth.kinds).encode())
     if truth.masks is not None:

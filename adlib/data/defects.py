@@ -33,7 +33,9 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int, int], sigma: 
     return (field / max(float(field.std()), 1e-12)).astype(np.float32)
 
 
-def _frame(rng: np.random.Generator, shape, reach: np.ndarray, angle: np.ndarray):
+def _frame(
+    rng: np.random.Generator, shape: tuple[int, int, int], reach: np.ndarray, angle: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Pixel coordinates (v across, u along), each (N, H, W), in a rotated frame placed inside the image.
 
     Args:
@@ -55,7 +57,14 @@ def _frame(rng: np.random.Generator, shape, reach: np.ndarray, angle: np.ndarray
 # --- shapes: (N, H, W), distance in pixels to the rim of the defect, highest inside ---------------------
 
 
-def _blob(rng, shape, pixels: int, *, roughness: float, stretch: tuple[float, float]) -> np.ndarray:
+def _blob(
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    pixels: int,
+    *,
+    roughness: float,
+    stretch: tuple[float, float],
+) -> np.ndarray:
     """An ellipse with an uneven outline."""
     radius = float(np.sqrt(pixels / np.pi))
     long = np.sqrt(_uniform(rng, shape[0], *stretch))
@@ -66,7 +75,13 @@ def _blob(rng, shape, pixels: int, *, roughness: float, stretch: tuple[float, fl
 
 
 def _line(
-    rng, shape, pixels: int, *, slenderness: float, angles: tuple[float, float], curl: float
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    pixels: int,
+    *,
+    slenderness: float,
+    angles: tuple[float, float],
+    curl: float,
 ) -> np.ndarray:
     """A bent line of about sqrt(pixels / slenderness) pixels width, as thin as it can be at that area."""
     count, size = shape[0], min(shape[1:])
@@ -98,20 +113,28 @@ def _mix(surface: np.ndarray, look: np.ndarray, alpha: np.ndarray) -> np.ndarray
     return surface + (look - surface) * alpha[..., None]
 
 
-def _colour(rng, count: int, base: tuple[float, float, float], spread: float) -> np.ndarray:
+def _colour(
+    rng: np.random.Generator, count: int, base: tuple[float, float, float], spread: float
+) -> np.ndarray:
     return np.array(base, np.float32) + rng.uniform(-spread, spread, (count, 1, 1, 1)).astype(np.float32)
 
 
-def chalk(surface, pixels, rng, on):
-    """A stroke of marking chalk: pale, broken up where the grain is low."""
+def chalk(surface: np.ndarray, pixels: int, rng: np.random.Generator, on: str) -> np.ndarray:
+    """A stroke of marking chalk: pale, broken up where the grain is low.
+
+    Takes and gives a surface (N, H, W, 3), colours from 0 to 1.
+    """
     shape = surface.shape[:3]
     alpha = _cut(_line(rng, shape, pixels, slenderness=5, angles=(-1.4, 1.4), curl=0.25), pixels, 1.2)
     rubbed = 0.62 + 0.22 * np.clip(_smooth_noise(rng, shape, 0.5), -1.6, 1.6)
     return _mix(surface, _colour(rng, shape[0], (0.93, 0.92, 0.88), 0.04), alpha * rubbed)
 
 
-def hole(surface, pixels, rng, on):
-    """A worm or nail hole: dark, deeper on one side, with a thin lit rim on the other."""
+def hole(surface: np.ndarray, pixels: int, rng: np.random.Generator, on: str) -> np.ndarray:
+    """A worm or nail hole: dark, deeper on one side, with a thin lit rim on the other.
+
+    Takes and gives a surface (N, H, W, 3), colours from 0 to 1.
+    """
     shape = surface.shape[:3]
     field = _blob(rng, shape, pixels, roughness=0.08, stretch=(1.0, 1.8))
     alpha = _cut(field, pixels, 1.3 + 0.02 * np.sqrt(pixels))
@@ -121,8 +144,11 @@ def hole(surface, pixels, rng, on):
     return _mix(surface, surface * shade[..., None], alpha)
 
 
-def knot(surface, pixels, rng, on):
-    """A dead knot: dark brown, with its own rings and a black outline."""
+def knot(surface: np.ndarray, pixels: int, rng: np.random.Generator, on: str) -> np.ndarray:
+    """A dead knot: dark brown, with its own rings and a black outline.
+
+    Takes and gives a surface (N, H, W, 3), colours from 0 to 1.
+    """
     shape = surface.shape[:3]
     field = _blob(rng, shape, pixels, roughness=0.12, stretch=(1.2, 2.6))
     alpha = _cut(field, pixels, 1.5)
@@ -137,8 +163,11 @@ def knot(surface, pixels, rng, on):
     return _mix(surface, look, alpha)
 
 
-def scratch(surface, pixels, rng, on):
-    """A scratch across the surface: a bright line, on metal with the dark side of its groove."""
+def scratch(surface: np.ndarray, pixels: int, rng: np.random.Generator, on: str) -> np.ndarray:
+    """A scratch across the surface: a bright line, on metal with the dark side of its groove.
+
+    Takes and gives a surface (N, H, W, 3), colours from 0 to 1.
+    """
     shape = surface.shape[:3]
     angles = (-1.5, 1.5) if on == "glass" else (0.25, 2.9)  # on metal never along the brushing
     field = _line(rng, shape, pixels, slenderness=45, angles=angles, curl=0.35)
@@ -152,8 +181,11 @@ def scratch(surface, pixels, rng, on):
     return surface + line[..., None]
 
 
-def stamp(surface, pixels, rng, on):
-    """A press mark: a ring pushed into the case, lit on one wall and shadowed on the other."""
+def stamp(surface: np.ndarray, pixels: int, rng: np.random.Generator, on: str) -> np.ndarray:
+    """A press mark: a ring pushed into the case, lit on one wall and shadowed on the other.
+
+    Takes and gives a surface (N, H, W, 3), colours from 0 to 1.
+    """
     shape = surface.shape[:3]
     ring = 0.55  # inner radius relative to the outer one
     outer = np.sqrt(pixels / (np.pi * (1 - ring**2))).astype(np.float32)
@@ -169,8 +201,11 @@ def stamp(surface, pixels, rng, on):
     return surface + (alpha * relief * _uniform(rng, shape[0], 0.8, 1.3))[..., None]
 
 
-def stain(surface, pixels, rng, on):
-    """A dried spot: tinted, darker towards its rim on metal; a pale greasy smear on glass."""
+def stain(surface: np.ndarray, pixels: int, rng: np.random.Generator, on: str) -> np.ndarray:
+    """A dried spot: tinted, darker towards its rim on metal; a pale greasy smear on glass.
+
+    Takes and gives a surface (N, H, W, 3), colours from 0 to 1.
+    """
     shape = surface.shape[:3]
     field = _blob(rng, shape, pixels, roughness=0.30, stretch=(1.0, 2.4))
     alpha = _cut(field, pixels, 0.35 * np.sqrt(pixels) + 1.0)

@@ -194,7 +194,9 @@ def _decode_cached(items: tuple[_Item, ...], size: int) -> list[_Decoded | Image
     return parallel_map(read, items)
 
 
-def _stack_masks(usable: list[_Item], results: list[_Decoded], kinds: np.ndarray, notes: list[str]):
+def _stack_masks(
+    usable: list[_Item], results: list[_Decoded], kinds: np.ndarray, notes: list[str]
+) -> np.ndarray | None:
     """Masks bool (N, size, size), or None if no image of the folder has one."""
     if all(item.mask is None for item in usable):
         return None

@@ -57,13 +57,14 @@ def numbers(name: str, settings: SplitSettings, train: int, validation: int) -> 
     Raises:
         ValueError: not even one to train on.
     """
-    to_train = round(settings.anomalies * train)
+    share = settings.anomalies or 0.0
+    to_train = round(share * train)
     if to_train == 0:
         raise ValueError(
             f"{name}: anomalies={settings.anomalies} of {train} training images is less than one labelled anomaly; the"
             f" smallest share that gives one is {math.ceil(1000 / train) / 1000}."
         )
-    return to_train, round(settings.anomalies * validation)
+    return to_train, round(share * validation)
 
 
 def check_test_can_spare(

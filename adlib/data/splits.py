@@ -296,7 +296,8 @@ class Split:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image."""
-        return tuple(self.train.images.shape[1:])
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
 
     def __repr__(self) -> str:
         shape = "x".join(str(side) for side in self.image_shape)

@@ -202,7 +202,15 @@ def load_texture(
 
 
 @lru_cache(maxsize=4)
-def _texture(surface, size, train, test, counts, defect_area, data_seed) -> Collection:
+def _texture(
+    surface: str,
+    size: int,
+    train: int,
+    test: int,
+    counts: tuple[tuple[str, int], ...],
+    defect_area: float,
+    data_seed: int,
+) -> Collection:
     kinds = np.repeat(
         [GOOD, *(kind for kind, _ in counts)], [train + test, *(number for _, number in counts)]
     )

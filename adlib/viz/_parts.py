@@ -116,7 +116,9 @@ def panels(count: int, height: float, share_y: bool = False) -> tuple[Figure, li
 
 def outer_labels(axes: list[Axes], x: str = "", y: str = "") -> None:
     """Label an axis where no panel stands below it, or left of it."""
-    across = axes[0].get_subplotspec().get_gridspec().ncols
+    place_of_first = axes[0].get_subplotspec()
+    assert place_of_first is not None, "axes of a grid"
+    across = place_of_first.get_gridspec().ncols
     for place, axis in enumerate(axes):
         axis.set_xlabel(x if place + across >= len(axes) else "")
         axis.set_ylabel(y if place % across == 0 else "")

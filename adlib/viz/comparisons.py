@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -71,8 +72,8 @@ def detectors_on_images(
         for axis, picture in zip(row, batch):
             show_picture(axis, picture)
     map_axes = axes[1 + len(redrawn) :]
-    for row, batch in zip(map_axes, scaled.values()):
-        for axis, values in zip(row, batch):
+    for row, own in zip(map_axes, scaled.values()):
+        for axis, values in zip(row, own):
             coloured = axis.imshow(values, cmap=MAP_COLOURS, vmin=0, vmax=1.5)
     for row, name in zip(map_axes, scaled):
         for axis, refused in zip(row, as_array((verdicts or {}).get(name, []))):
@@ -263,8 +264,14 @@ def speed_figure(frame: pd.DataFrame) -> Figure:
     axis.margins(x=0.22)
     axis.set_ylim(*_auroc_limits(frame["auroc"]))
     axis.set(xlabel="images per second", ylabel="image AUROC")
-    above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 2, "borderaxespad": 0.2}
-    for mark in axis.legend(**above).legend_handles:
+    above: dict[str, Any] = {
+        "loc": "lower left",
+        "bbox_to_anchor": (0.0, 1.0),
+        "ncols": 2,
+        "borderaxespad": 0.2,
+    }
+    handles: Any = axis.legend(**above).legend_handles
+    for mark in handles:
         mark.set_sizes([60])
     return figure
 
@@ -309,7 +316,8 @@ def rank_figure(ranks: pd.DataFrame, critical: float) -> Figure:
     axis.set_title(
         f"blue ground: within {critical:.1f} ranks of the best, not told apart", fontweight="normal"
     )
-    figure.get_layout_engine().set(w_pad=0.12)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.12)
     return figure
 
 
@@ -345,7 +353,8 @@ def auroc_heatmap(table: pd.DataFrame) -> Figure:
     axis.set(xlabel="", ylabel="")
     axis.xaxis.tick_top()
     axis.tick_params(axis="y", rotation=0)
-    figure.get_layout_engine().set(w_pad=0.12)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.12)
     return figure
 
 
@@ -377,17 +386,17 @@ def found_and_missed(
             f"maps of {sorted(maps)} and verdicts of {sorted(verdicts)}; expected the same detectors."
         )
     pictures = as_pictures(images, "images")
-    verdicts = {name: as_array(values).astype(bool) for name, values in verdicts.items()}
-    scaled = {name: as_array(maps[name][0]) / _positive(maps[name][1], name) for name in verdicts}
+    declared = {name: as_array(values).astype(bool) for name, values in verdicts.items()}
+    scaled = {name: as_array(maps[name][0]) / _positive(maps[name][1], name) for name in declared}
     check_same_length(
-        images=pictures, masks=masks, kinds=kinds, **verdicts, **{f"{k} map": v for k, v in scaled.items()}
+        images=pictures, masks=masks, kinds=kinds, **declared, **{f"{k} map": v for k, v in scaled.items()}
     )
-    rows = ["image", *(f"{name}\n{values.sum()} of {len(values)}" for name, values in verdicts.items())]
+    rows = ["image", *(f"{name}\n{values.sum()} of {len(values)}" for name, values in declared.items())]
     figure, axes = _image_axes(len(pictures), rows, _headers(kinds))
     for axis, picture in zip(axes[0], pictures):
         show_picture(axis, picture)
-    for row, name in zip(axes[1:], verdicts):
-        for axis, values, detected in zip(row, scaled[name], verdicts[name]):
+    for row, name in zip(axes[1:], declared):
+        for axis, values, detected in zip(row, scaled[name], declared[name]):
             axis.imshow(values, cmap=MAP_COLOURS, vmin=0, vmax=1.5, alpha=1.0 if detected else 0.35)
             if not detected:
                 axis.plot([0, 1], [0, 1], transform=axis.transAxes, color=ANOMALOUS, linewidth=2)

@@ -160,7 +160,8 @@ def _image_axes(columns: int, rows: list[str], headers: list[tuple[str, str]]) -
     side = min(1.25, 6.9 / columns)
     size = (side * columns + 2.1, (side + 0.04) * len(rows) + 0.45 + STAMP_HEIGHT)
     figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="compressed")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)

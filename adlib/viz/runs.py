@@ -81,31 +81,31 @@ def checkpoint_curve(
     Raises:
         ValueError: lengths differ.
     """
-    steps, error = as_array(steps), as_array(validation_error)
-    check_same_length(steps=steps, validation_error=error, **test_auroc)
+    at, error = as_array(steps), as_array(validation_error)
+    check_same_length(steps=at, validation_error=error, **test_auroc)
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(8.4, 5.4), sharex=True, height_ratios=(1, 2.1), layout="constrained"
     )
     chosen = int(np.argmin(error))
-    above.plot(steps, error, color=INK)
-    above.plot(steps[chosen], error[chosen], "o", color=INK, markersize=8)
+    above.plot(at, error, color=INK)
+    above.plot(at[chosen], error[chosen], "o", color=INK, markersize=8)
     above.set_title("seen while training: reconstruction error on validation-normal images")
     for axis in (above, below):
-        axis.axvline(steps[chosen], color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
+        axis.axvline(at[chosen], color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
     ends = {}
     for name, colour in series_colours(test_auroc).items():
         values = as_array(test_auroc[name])
         best = int(np.argmax(values))
-        below.plot(steps, values, color=colour)
-        below.plot(steps[chosen], values[chosen], "o", color=colour, markersize=8)
-        below.plot(steps[-1], values[-1], "s", color=colour, markersize=8)
-        below.plot(steps[best], values[best], "*", color=colour, markersize=16, markeredgecolor="white")
+        below.plot(at, values, color=colour)
+        below.plot(at[chosen], values[chosen], "o", color=colour, markersize=8)
+        below.plot(at[-1], values[-1], "s", color=colour, markersize=8)
+        below.plot(at[best], values[best], "*", color=colour, markersize=16, markeredgecolor="white")
         text = f"{name}  ■ {values[-1]:.3f}  ● {values[chosen]:.3f}  ★ {values[best]:.3f}"
         ends[text] = (values[-1], colour)
     below.set_title("not seen: AUROC on the test set      ■ last   ● lowest validation error   ★ oracle")
     below.set(xlabel="step", ylim=_auroc_limits([v for values in test_auroc.values() for v in values]))
     below.margins(x=0.01)
-    _label_ends(below, steps[-1], ends)
+    _label_ends(below, at[-1], ends)
     return figure
 
 
@@ -193,8 +193,14 @@ def paper_beside_ours(
     axis.set_xlabel("image AUROC")
     handles = {text: handle for handle, text in zip(*axis.get_legend_handles_labels())}
     handles = {text: handles[text] for text in (PAPER, OURS, BASELINE) if text in handles}
-    place = {"loc": "outside upper center", "ncols": 3}
-    figure.legend(handles.values(), handles, handlelength=1.2, labelcolor="linecolor", **place)
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        handlelength=1.2,
+        labelcolor="linecolor",
+        loc="outside upper center",
+        ncols=3,
+    )
     return figure
 
 
@@ -260,14 +266,14 @@ def _leak_bars(axis: Axes, deltas: Mapping[str, pd.Series]) -> None:
     axis.spines["left"].set_visible(False)
 
 
-def _spread(values: ArrayLike) -> float:
+def _spread(values: NDArray[np.float64]) -> float:
     """Sample SD; no bar (0) for a single run, whose spread is not known."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _offsets(count: int) -> NDArray[np.float64]:
     """Positions around 0, one apart, so that error bars at one level do not cover each other."""
-    return np.arange(count) - (count - 1) / 2
+    return np.arange(count, dtype=np.float64) - (count - 1) / 2
 
 
 def _auroc_limits(values: Iterable[float]) -> tuple[float, float]:
@@ -291,7 +297,8 @@ def _label_ends(axis: Axes, x: float, ends: Mapping[str, tuple[float, str]], gap
     """Name lines at their right ends, moved apart where names would overlap (gap: share of the axis)."""
     low, high = axis.get_ylim()
     heights = {text: (y - low) / (high - low) for text, (y, _) in ends.items()}
-    names, places = sorted(heights, key=heights.get), []
+    names = sorted(heights, key=heights.__getitem__)
+    places: list[float] = []
     for text in names:
         places.append(max(heights[text], places[-1] + gap) if places else heights[text])
     top = 1 - gap / 2

@@ -126,10 +126,10 @@ def roc_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1.4, zorder=0)
     axis.text(0.27, 0.245, "chance", color=REFERENCE, fontsize=9, rotation=45, ha="center", va="center",
               rotation_mode="anchor", transform_rotates_text=True)  # fmt: skip
-    for name in sorted(areas, key=areas.get):  # the best on top
+    for name in sorted(areas, key=areas.__getitem__):  # the best on top
         curve = metrics.roc_curve(*curves[name])
         axis.plot(curve.fpr, curve.tpr, color=colours[name], label=name, zorder=2, clip_on=False)
-    for line, name in enumerate(sorted(areas, key=areas.get, reverse=True)):
+    for line, name in enumerate(sorted(areas, key=areas.__getitem__, reverse=True)):
         y = 0.07 + 0.072 * (len(areas) - 1 - line)
         axis.plot([0.60, 0.645], [y, y], color=colours[name], linewidth=3)
         axis.text(0.67, y, f"{areas[name]:.3f}", color=colours[name], va="center")

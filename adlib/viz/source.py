@@ -52,7 +52,7 @@ def _docstring_lines(node: ast.AST, lines: list[str]) -> set[int]:
         first = scope.body[0]
         if ast.get_docstring(scope) is None or len(scope.body) == 1:  # a body must not become empty
             continue
-        end = first.end_lineno
+        end = _last_line(first)
         numbers.update(range(first.lineno, end + 1 + (not lines[end].strip())))
     return numbers
 
@@ -62,13 +62,14 @@ def _chosen_members(
 ) -> list[str]:
     """The head of a class and the members asked for, "..." for each run of members left out."""
     if not isinstance(node, ast.ClassDef):
-        raise ValueError(f"only={only!r} was given for {node.name!r}, which is not a class. Leave only out.")
+        name = getattr(node, "name", "this")
+        raise ValueError(f"only={only!r} was given for {name!r}, which is not a class. Leave only out.")
     requested = {only} if isinstance(only, str) else set(only)
     members = {_member_name(child): child for child in node.body}
     for name in sorted(requested - set(members)):
         raise unknown_name(f"member of {node.name}", name, [m for m in members if m])
     has_docstring = ast.get_docstring(node) is not None
-    excerpt = text(1, node.body[0].end_lineno if has_docstring else _first_line(node.body[0]) - 1)
+    excerpt = text(1, _last_line(node.body[0]) if has_docstring else _first_line(node.body[0]) - 1)
     gap = False
     for child in node.body[has_docstring:]:
         if _member_name(child) not in requested:
@@ -76,13 +77,17 @@ def _chosen_members(
             continue
         if gap:
             excerpt += ["    ..."]
-        excerpt += ["", *text(_first_line(child), child.end_lineno)]
+        excerpt += ["", *text(_first_line(child), _last_line(child))]
         gap = False
     return excerpt + ["    ..."] * gap
 
 
 def _first_line(node: ast.stmt) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+
+
+def _last_line(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
 
 
 def _member_name(node: ast.stmt) -> str | None:

@@ -17,7 +17,7 @@ OUTLINE = "#00E5FF"  # of a mask: legible on grey images and on every colour of 
 MAP_COLOURS = "inferno"
 STAMP_HEIGHT = 0.24  # inches kept free at the foot of every figure, see `stamp`
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 144,
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -57,7 +57,7 @@ def use_style() -> Any:
 
 def settle(figure: Figure) -> None:
     """Lay a figure out once, with room for its stamp, and keep that layout; call it inside `use_style`."""
-    engine = figure.get_layout_engine()
+    engine: Any = figure.get_layout_engine()
     if engine is not None:
         foot = STAMP_HEIGHT / figure.get_figheight()
         engine.set(rect=(0.0, foot, 1.0, 1.0 - foot))
@@ -67,7 +67,7 @@ def settle(figure: Figure) -> None:
 
 @contextmanager
 def drawing(
-    rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.0, 3.3), **sharing: bool
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.0, 3.3), **sharing: Any
 ) -> Iterator[tuple[Figure, Any]]:
     """Axes for a figure drawn by hand: in the style of the book, laid out and closed in pyplot at the end.
 
@@ -106,7 +106,8 @@ def stamp(figure: Figure, text: str) -> Figure:
     """
     for old in [t for t in figure.texts if t.get_gid() == "stamp"]:
         old.remove()
-    if (engine := figure.get_layout_engine()) is not None and engine.get().get("rect") == (0, 0, 1, 1):
+    engine: Any = figure.get_layout_engine()
+    if engine is not None and engine.get().get("rect") == (0, 0, 1, 1):
         room = STAMP_HEIGHT / figure.get_figheight()
         engine.set(rect=(0, room, 1, 1 - room))
     foot = 0.05 / figure.get_figheight()

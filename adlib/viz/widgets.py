@@ -60,7 +60,7 @@ class BookWidget(anywidget.AnyWidget):
         return self._figure
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        data, metadata = super()._repr_mimebundle_(**kwargs)
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         buffer = io.BytesIO()
         self._figure.savefig(buffer, format="png", dpi=100)
         return {**data, "image/png": base64.b64encode(buffer.getvalue()).decode()}, metadata
@@ -110,9 +110,9 @@ def threshold_explorer(
     truth, values = as_array(labels).astype(bool), as_array(scores).astype(float)
     kinds = [("normal", "anomalous")[int(label)] for label in truth] if kinds is None else list(kinds)
     check_same_length(labels=truth, scores=values, kinds=kinds, images=images)
-    if images is not None and len(images) > 2000:
+    if images is not None and (count := len(as_array(images))) > 2000:
         raise ValueError(
-            f"{len(images)} images for the gallery; expected at most 2,000, a page has to carry them. "
+            f"{count} images for the gallery; expected at most 2,000, a page has to carry them. "
             "Cut labels, scores and images with the same index."
         )
     figure = threshold_figure(truth, values, threshold, learnt=threshold, images=images, name=name)

@@ -123,7 +123,8 @@ def hand_out(
     """
     from distributed import as_completed
 
-    jobs, flying = iter(jobs), {}
+    jobs = iter(jobs)
+    flying: dict[Any, tuple[Job, Any]] = {}
     pool = as_completed(loop=client.loop, with_results=True, raise_errors=False)
     room = _Room(client)
 

@@ -84,9 +84,10 @@ def band(entry: Mapping[str, Any], device: str | None = None) -> tuple[float, fl
         device: of the run to be judged, e.g. "cuda:0"; of another kind than the baseline's (the CPU where it does
             not say), the band is OTHER_DEVICE times as wide. None: the baseline's own.
     """
-    low, high = entry.get("low"), entry.get("high")
     if "tolerance" in entry:
         low, high = entry["value"] - entry["tolerance"], entry["value"] + entry["tolerance"]
+    else:
+        low, high = entry["low"], entry["high"]
     if device is not None and _kind(device) != _kind(entry.get("device", "cpu")):
         middle, half = (low + high) / 2, (high - low) / 2 * OTHER_DEVICE
         low, high = middle - half, middle + half

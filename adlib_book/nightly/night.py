@@ -115,10 +115,10 @@ def _execute(
                 _save(night, folder)
             return outcome
 
-        for name, outcome in crew.map(work, open_chapters):
-            if isinstance(outcome, Exception):
-                raise outcome
-            say(f"{name}: {outcome.outcome}{_details(outcome)}")
+        for name, result in crew.map(work, open_chapters):
+            if isinstance(result, Exception):
+                raise result
+            say(f"{name}: {result.outcome}{_details(result)}")
 
 
 def exit_code_of_night(names: Iterable[str], **how: Any) -> int:
@@ -168,8 +168,8 @@ def _begin(chapters: list[str], profile: str, workspace: Workspace) -> Night:
     code, now = environment.source_hash(), datetime.datetime.now(datetime.UTC)
     night_id = f"{now:%Y%m%dT%H%M%S}.{code[:6]}"
     inputs = night_inputs(chapters, workspace)
-    changed = {"environment": lock_differences(workspace), "trajectories": check_trajectories(workspace.root)}
-    return Night(night_id, profile, code, chapters, inputs, **changed)
+    packages, trajectories = lock_differences(workspace), check_trajectories(workspace.root)
+    return Night(night_id, profile, code, chapters, inputs, environment=packages, trajectories=trajectories)
 
 
 def _interrupted(folder: Path, chapters: list[str], workspace: Workspace) -> Night | None:

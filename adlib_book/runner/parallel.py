@@ -141,6 +141,7 @@ class Crew:
                 start_new_session=True,  # Ctrl-C reaches this process alone, which stops the others in order
             )
             self._processes.add(process)
+        assert process.stdout is not None, "a pipe, as asked for above"
         with process:
             answer = process.stdout.read()
         with self._lock:
@@ -151,7 +152,8 @@ class Crew:
         with self._lock:
             self._stopped = True
             for process in self._processes:
-                process.stdin.close()
+                if process.stdin is not None:
+                    process.stdin.close()
 
 
 def _attempted(work: Callable[[str], Result], name: str) -> Result | Exception:

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from adlib_book.runner.run import run_chapter
 from adlib_book.runner.workspace import Workspace
@@ -29,7 +30,8 @@ def main() -> None:
     # Set anew: a command in the background of a shell, and so this process, ignores the signal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     finished = threading.Event()
-    threading.Thread(target=_end_with_parent, args=(finished,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(finished, threading.get_ident()), daemon=True).start()
+    result: dict[str, Any] | Exception
     try:
         result = run_chapter(**task, workspace=workspace)
     except Exception as error:
@@ -39,10 +41,10 @@ def main() -> None:
         pickle.dump(result, answer)
 
 
-def _end_with_parent(finished: threading.Event) -> None:
+def _end_with_parent(finished: threading.Event, main_thread: int) -> None:
     os.read(0, 1)
     if not finished.is_set():
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        signal.pthread_kill(main_thread, signal.SIGINT)
         if not finished.wait(PATIENCE):
             os._exit(1)  # the kernel ends when it sees that its parent is gone
 

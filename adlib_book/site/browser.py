@@ -19,7 +19,7 @@ import platformdirs
 
 from adlib.errors import ChapterError
 from adlib.files import locked, write_atomic
-from adlib_book.npm import Package, npm_command, package_file
+from adlib_book.npm import Package, member_of, npm_command, package_file
 from adlib_book.runner.workspace import Workspace
 
 COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
@@ -61,9 +61,10 @@ def find_browser(cache: Path | None = None) -> Browser:
         ChapterError: ADLIB_BROWSER names no program, or none could be fetched.
     """
     if named := os.environ.get("ADLIB_BROWSER"):
-        if not shutil.which(named):
+        program = shutil.which(named)
+        if not program:
             raise ChapterError(f"ADLIB_BROWSER is {named!r}; expected the path of a Chromium or Chrome.")
-        return Browser(Path(shutil.which(named)), {})
+        return Browser(Path(program), {})
     for command in COMMANDS:
         if path := shutil.which(command):
             return Browser(Path(path), {})
@@ -85,7 +86,7 @@ def _unpack(package: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with tarfile.open(package) as archive:
         for member, name in CHROMIUM.files.items():
-            write_atomic(folder / name, archive.extractfile(member).read())
+            write_atomic(folder / name, member_of(archive, member))
     for packed in list(folder.glob("*.br")):
         _unpack_brotli(packed, packed.with_suffix(""))
         packed.unlink()

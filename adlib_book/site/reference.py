@@ -53,7 +53,7 @@ def page_of(name: str) -> str:
 
 
 def _modules(room: str) -> list[str]:
-    root = Path(import_module("adlib").__file__).parent.parent
+    root = Path(__file__).resolve().parents[2]
     folder = root / room.replace(".", "/")
     files = [path for path in sorted(folder.rglob("*.py")) if not path.name.startswith("_")]
     return [".".join(path.relative_to(root).with_suffix("").parts) for path in files] or [room]

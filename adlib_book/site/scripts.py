@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from adlib.files import write_atomic
-from adlib_book.npm import Package, package_file
+from adlib_book.npm import Package, member_of, package_file
 
 _WIDGETS = "@jupyter-widgets/html-manager"
 _WIDGETS_INTEGRITY = (
@@ -70,4 +70,4 @@ def fetch_scripts(target: Path, cache: Path | None = None) -> None:
     for package in PACKAGES:
         with tarfile.open(package_file(package, cache)) as archive:
             for member, name in package.files.items():
-                write_atomic(target / name, archive.extractfile(member).read())
+                write_atomic(target / name, member_of(archive, member))

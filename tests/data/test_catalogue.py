@@ -209,6 +209,7 @@ def test_a_folder_that_a_failed_download_left_is_no_data_set(tmp_path, monkeypat
     assert mnist.available()
 
 
+@pytest.mark.slow
 def test_a_set_is_registered_by_one_object(monkeypatch):
     """A registration is enough for `load`, the catalogue and the check of the sources."""
     from adlib.data.checks import check_sources

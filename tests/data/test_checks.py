@@ -12,6 +12,7 @@ from adlib.data import DATA_SETS, checks
 from adlib_book.cli import app
 
 
+@pytest.mark.slow
 def test_the_packaged_sets_are_the_ones_we_know():
     findings = list(checks.check_sources(download=False))
     assert [each.name for each in findings] == ["mnist5k", "elpv"]

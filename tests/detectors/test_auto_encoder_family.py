@@ -30,6 +30,7 @@ def moved(network, before) -> bool:
 
 
 # ---------------------------------------------------------------------- auto-encoders
+@pytest.mark.slow
 def test_the_loss_is_what_its_name_says(random_images):
     detector = make("cae")
     images = detector.normalise(random_images(4, channels=1))
@@ -162,6 +163,7 @@ def test_without_exposure_no_outlier_is_made(random_images, monkeypatch):
     assert set(detector.training_step(detector.normalise(random_images(4, channels=1)))) == {"style"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_every_transform_trains(name, random_images):
     detector = make("oe_sdn", steps=1, student_share=0.9, transform=name)

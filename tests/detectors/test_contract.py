@@ -160,6 +160,7 @@ class Narrowed(TorchDispatchMode):
         return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_smoke_computes_everything_in_float64(name, fitted, tiny_split, tmp_path):
     """So that a run on another processor, or on two threads, differs in the eleventh digit and not in the first."""

@@ -134,6 +134,7 @@ def test_it_learns_what_it_is_for(digits):
 
 
 # ---------------------------------------------------------------------- labelled anomalies
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_a_record_counts_the_anomalies_and_has_an_auroc_of_each_kind(name):
     split = load("mnist5k/1", size=32, train_images=40, anomalies=1.0, unseen=("7",))

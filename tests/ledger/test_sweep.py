@@ -178,6 +178,7 @@ def test_data_that_cannot_be_read_cost_their_task_only_here_and_on_workers(tmp_p
         assert sorted(ids(ledger)) == sorted([task_id(tasks[0]), task_id(tasks[2])])
 
 
+@pytest.mark.slow
 def test_a_record_that_cannot_be_kept_costs_its_job_only(threads, tmp_path):
     made = [cluster.Job(key, "bad", (key,)) for key in "ab"]
     done = cluster.collect(threads, not_a_number_at_b, made, results.Ledger(tmp_path / "x"))
@@ -205,6 +206,7 @@ def test_a_worker_killed_in_mid_task_costs_no_record_and_doubles_none(client, tm
     assert len(list(tmp_path.glob("k*"))) > len(keys), "the task that was running was begun again"
 
 
+@pytest.mark.slow
 def test_a_failed_job_is_given_back_and_the_others_go_on(threads, tmp_path):
     ledger = results.Ledger(tmp_path / "a.jsonl")
     done = cluster.collect(threads, fail_at_b, jobs(fail_at_b, "abc"), ledger)

@@ -52,6 +52,7 @@ def test_the_whole_state_is_json_so_that_a_page_can_carry_it(images, judged, kin
         assert "http" not in state["_esm"].replace("http://www.w3.org/2000/svg", "")
 
 
+@pytest.mark.slow
 def test_a_plain_figure_stands_in_where_widgets_are_not_shown(images, judged, kinds):
     for widget in every_widget(images, judged, kinds):
         data, _ = widget._repr_mimebundle_()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adlib_book.ledger.plans.task import Task, grid, last_weights
 
 SURFACES = (
@@ -23,7 +25,7 @@ def chapter1() -> list[Task]:
     Contaminating anomalies come from a pool of 9 % of the training size that is missing from the test set in
     every row, so that all levels are tested on the same images.
     """
-    common = {"reserve": [0.09], "seed": [0, 1, 2], "dataset": SURFACES}
+    common: dict[str, Any] = {"reserve": [0.09], "seed": [0, 1, 2], "dataset": SURFACES}
     trivial = grid(detector=["pca", "mean_intensity"], contamination=[0.0, 0.03, 0.06, 0.09], **common)
     clean = grid(detector=["ganomaly"], contamination=[0.0], **common)
     mixed = grid(detector=["ganomaly"], contamination=[0.09, 0.03, 0.06], **common)
@@ -41,7 +43,7 @@ def chapter1() -> list[Task]:
 def chapter1_gap() -> list[Task]:
     """Where does the paper's higher D1 come from? A committee of checkpoints, four times the steps, the full width."""
     objects = ("mvtec/bottle", "mvtec/transistor", "mvtec/pill")
-    common = {"detector": ["ganomaly"], "reserve": [0.09]}
+    common: dict[str, Any] = {"detector": ["ganomaly"], "reserve": [0.09]}
     usual = grid(seed=[0, 1, 2], dataset=objects, changes=[{"checkpoints": 16}], **common)
     longer = grid(seed=[0, 1, 2], changes=[{"steps": 4000}], dataset=objects[:2], **common)
     wider = grid(seed=[0], changes=[{"width": 64}], dataset=objects[:2], **common)

@@ -41,7 +41,7 @@ def chapter3() -> list[Task]:
         for task in _one_vs_rest("dual_discriminator", 0)
         for name in ("pca", "logistic_regression")
     ]
-    short = {"steps": 500, "checkpoints": 1}
+    short: dict[str, Any] = {"steps": 500, "checkpoints": 1}
     one_class = [Task("ganomaly", task.dataset, 32, task.split, changes=short) for task in simple[::2]]
     first, again = (_one_vs_rest("dual_discriminator", seed) for seed in (0, 1))
     classifier, classifier_again = (_one_vs_rest("cnn_classifier", seed) for seed in (0, 1))
@@ -51,16 +51,16 @@ def chapter3() -> list[Task]:
 @last_weights
 def chapter3_longer() -> list[Task]:
     """Does length lift the garments that the dual discriminator finds hardest? 4,000 steps instead of 1,500."""
-    longer = {**ONE_VS_REST["fashion_mnist"], "steps": 4000}
+    longer: dict[str, Any] = {**ONE_VS_REST["fashion_mnist"], "steps": 4000}
     worst = [f"fashion_mnist/{kind}" for kind in ("pullover", "shirt", "coat", "tshirt")]
-    common = {"size": [32], "anomalies": [1.0], "changes": [longer]}
+    common: dict[str, Any] = {"size": [32], "anomalies": [1.0], "changes": [longer]}
     return list(grid(dataset=worst, detector=["dual_discriminator"], **common))
 
 
 @last_weights
 def chapter3_unseen() -> list[Task]:
     """A third of the anomaly classes is left out of training, each third in its turn; all nine are tested."""
-    tasks = []
+    tasks: list[Task] = []
     for number, dataset in itertools.product(range(3), UNSEEN):
         name, _, normal = dataset.partition("/")
         kinds = [kind for kind in DATA_SETS[name].choices if kind != normal]
@@ -73,13 +73,13 @@ def chapter3_unseen() -> list[Task]:
 @last_weights
 def chapter3_ablation() -> list[Task]:
     """Table 6: the auto-encoder alone, with one more loss each, with all; then what the batch is normalised by."""
-    steps = {**ONE_VS_REST["cifar10"], "steps": 1000}
-    bird = {"dataset": "cifar10/bird", "size": 32, "anomalies": 1.0}
+    steps: dict[str, Any] = {**ONE_VS_REST["cifar10"], "steps": 1000}
+    bird: dict[str, Any] = {"dataset": "cifar10/bird", "size": 32, "anomalies": 1.0}
     alone = dict.fromkeys(PUBLISHED, 0.0) | {"reconstruction": PUBLISHED["reconstruction"]}
     more = ("abc", "adversarial", "anomaly_adversarial", "patch", "latent")
-    rows = [alone, *(alone | {name: PUBLISHED[name]} for name in more), {}]
-    batches = [{"normalisation": "image"}, {"mixed": False}]
-    digits = {"dataset": "mnist/3", "size": 32, "anomalies": 1.0}
+    rows: list[dict[str, Any]] = [alone, *(alone | {name: PUBLISHED[name]} for name in more), {}]
+    batches: list[dict[str, Any]] = [{"normalisation": "image"}, {"mixed": False}]
+    digits: dict[str, Any] = {"dataset": "mnist/3", "size": 32, "anomalies": 1.0}
     gan = functools.partial(Task.of, "dual_discriminator")
     return [
         *(gan(changes=steps | row, **bird) for row in rows),
@@ -96,8 +96,8 @@ def chapter3_weights(count: int = 24) -> list[Task]:
     Args:
         count: how many of the 315; the whole search is chapter3_weights(315).
     """
-    short = {**ONE_VS_REST["fashion_mnist"], "steps": 400, "checkpoints": 1}
-    common = {"dataset": "fashion_mnist/shirt", "size": 32, "anomalies": 1.0}
+    short: dict[str, Any] = {**ONE_VS_REST["fashion_mnist"], "steps": 400, "checkpoints": 1}
+    common: dict[str, Any] = {"dataset": "fashion_mnist/shirt", "size": 32, "anomalies": 1.0}
     return [Task.of("dual_discriminator", changes=short | weights, **common) for weights in draw(count)]
 
 
@@ -107,16 +107,16 @@ def chapter3_surfaces() -> list[Task]:
 
     On metal the generator finds nothing for some two thousand steps and then, within three hundred, everything.
     """
-    long = {"steps": 3000, "batch_size": 16, "checkpoints": 10, "augmentation": "turn"}
-    metal = {"dataset": "texture/metal", "anomalies": 0.25, "reserve": 0.4, "data": RARE}
-    tiles = {"dataset": "magnetic_tile", "anomalies": 0.2, "reserve": 0.3}
+    long: dict[str, Any] = {"steps": 3000, "batch_size": 16, "checkpoints": 10, "augmentation": "turn"}
+    metal: dict[str, Any] = {"dataset": "texture/metal", "anomalies": 0.25, "reserve": 0.4, "data": RARE}
+    tiles: dict[str, Any] = {"dataset": "magnetic_tile", "anomalies": 0.2, "reserve": 0.3}
     # With defects on 0.4 % of the area no detector finds anything, on 0.8 % some do.
     small, between = (metal | {"data": RARE | {"defect_area": area}} for area in (0.004, 0.008))
     equal_weights = long | dict.fromkeys(PUBLISHED, 1.0)
     classifier, gan = (functools.partial(Task.of, name) for name in ("cnn_classifier", "dual_discriminator"))
-    tasks = []
+    tasks: list[Task] = []
     for seed in (0, 1):
-        natural = {"seed": seed, "sampling": "natural"}
+        natural: dict[str, Any] = {"seed": seed, "sampling": "natural"}
         both = [natural, natural | {"sampling": "random"}]
         tasks += [classifier(changes=long, **natural, **each) for each in (metal, tiles, small)]
         tasks += [gan(changes=long, **chosen, **metal) for chosen in both]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adlib.data import DATA_SETS
 from adlib.transforms import TRANSFORMS
 from adlib_book.ledger.plans.task import Task, grid, last_weights
@@ -31,7 +33,7 @@ def chapter4() -> list[Task]:
 
 def _classes(seed: int) -> list[Task]:
     """Table 1 at one seed. The auto-encoder alone is a score ("teacher") of every style distillation run."""
-    common = {"seed": [seed], "size": [32]}
+    common: dict[str, Any] = {"seed": [seed], "size": [32]}
     quick = ["pca", "ocsvm", "isolation_forest"]
     one = [{"checkpoints": 1}]
     return [
@@ -49,9 +51,9 @@ def _classes(seed: int) -> list[Task]:
 @last_weights
 def chapter4_surfaces() -> list[Task]:
     """Table 2: pixel metrics where there are masks. The paper's "AE" is measured as the teacher of the SDN runs."""
-    tasks = []
+    tasks: list[Task] = []
     for seed in (0, 1):
-        common = {"seed": [seed], "dataset": MASKED}
+        common: dict[str, Any] = {"seed": [seed], "dataset": MASKED}
         tasks += [
             *grid(detector=["pca"], **common),
             *grid(detector=["ssim_ae"], changes=[{"checkpoints": 4}], **common),
@@ -70,7 +72,7 @@ def chapter4_transforms() -> list[Task]:
     SDN is the row "none", repeated here so that all ten share one machine and one auto-encoder.
     """
     others = [{"transform": name} for name in sorted(TRANSFORMS)]
-    common = {"dataset": ["mnist/3", "mnist/8"], "size": [32]}
+    common: dict[str, Any] = {"dataset": ["mnist/3", "mnist/8"], "size": [32]}
     return [*grid(detector=["oe_sdn"], changes=others, **common), *grid(detector=["sdn"], **common)]
 
 
@@ -80,7 +82,7 @@ def chapter4_longer() -> list[Task]:
     taught = 1000  # steps of the teacher, as in every run of `chapter4`
     first = ("mnist/3", "mnist/8")
     rest = tuple(digit for digit in DIGITS if digit not in first)
-    tasks = []
+    tasks: list[Task] = []
     for steps, digits in ((1000, first), (4000, first), (1000, rest)):
         changes = {"steps": taught + steps, "student_share": steps / (taught + steps)}
         tasks += grid(dataset=digits, size=[32], seed=[0], detector=["sdn", "oe_sdn"], changes=[changes])
