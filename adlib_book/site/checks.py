@@ -97,7 +97,7 @@ def check_weight(site: Path) -> None:
             raise ChapterError(f"{page.name} has {size:,} bytes without widgets; at most {LARGEST_PAGE:,}.")
     sizes = {path: path.stat().st_size for path in site.rglob("*") if path.is_file()}
     if sum(sizes.values()) > LARGEST_SITE:
-        largest = sorted(sizes, key=sizes.get, reverse=True)[:5]
+        largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:5]
         listed = ", ".join(f"{path.relative_to(site)} ({sizes[path]:,})" for path in largest)
         raise ChapterError(
             f"the site has {sum(sizes.values()):,} bytes; at most {LARGEST_SITE:,}. Largest: {listed}"
