@@ -9,7 +9,9 @@ PYTHON3 ?= python3
 ROOT := $(CURDIR)
 # PYTHONPATH makes this checkout the one that is imported, whoever else shares the environment.
 export PYTHONPATH := $(ROOT):$(ROOT)/_build/env
+# Bytecode goes below _build, and is written: without it every command compiles torch and the tests anew.
 export PYTHONPYCACHEPREFIX := $(ROOT)/_build/pycache
+export PYTHONDONTWRITEBYTECODE :=
 export HYPOTHESIS_STORAGE_DIRECTORY := $(ROOT)/_build/hypothesis
 # Two torch processes side by side collapse unless idle threads sleep.
 export OMP_WAIT_POLICY := passive

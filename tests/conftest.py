@@ -11,12 +11,14 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["CI"] = "1"
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
-from adlib import load
 from adlib.files import locked
+
+if TYPE_CHECKING:  # the process that hands tests to workers need not wait for torch
+    import torch
 
 # Tests that share a worker: those of one executed chapter, and those of the pages that one worker builds.
 CHAPTER = re.compile(r"tests/notebooks/test_chapters_smoke\.py::.*\[(.+)\]")
@@ -37,6 +39,8 @@ KINDS = {
     "tests/browser/": "browser",
 }
 PAGES = {"site", "smoke_site", "address", "built"}
+# Detectors whose contract takes seconds to check; all the others are in the fast lane.
+LONG_CONTRACT = {"feature_dictionary", "sdn", "oe_sdn", "anogan", "deep_svdd", "vae"}
 
 
 # pytest-xdist's own --dist loadgroup has no effect with pytest 9.2: it renames tests in a way that pytest ignores.
@@ -70,6 +74,8 @@ def pytest_collection_modifyitems(config, items):
         kinds = {kind for start, kind in KINDS.items() if item.nodeid.startswith(start)}
         for kind in kinds | ({"chapter"} if PAGES & set(item.fixturenames) else set()):
             item.add_marker(kind)
+        if (detector := DETECTOR.match(item.nodeid)) and detector[1] in LONG_CONTRACT:
+            item.add_marker("slow")
 
 
 def pytest_addoption(parser):
@@ -114,12 +120,16 @@ def workspace(tmp_path):
 @pytest.fixture(scope="session")
 def tiny_split():
     """A small, easy split: procedural wood at 32 pixels, 48 training images."""
+    from adlib import load
+
     return load("texture/wood", size=32, seed=0, train_images=48)
 
 
 @pytest.fixture
 def random_images():
     """A maker of uint8 images (N, C, H, W)."""
+
+    import torch
 
     def make(count: int, channels: int = 3, size: int = 32, seed: int = 0) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)

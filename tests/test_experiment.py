@@ -46,6 +46,7 @@ def test_a_record_says_everything_the_ledger_promises(record_and_split):
         assert 0 <= record["metrics"][metric] <= 1, metric
 
 
+@pytest.mark.slow
 def test_last_and_averaged_weights_are_measured_beside_each_other(record_and_split):
     record, split = record_and_split
     values, last = record["metrics"], record["checkpoints"][-1]

@@ -108,6 +108,7 @@ def test_average_precision_equals_the_sum_over_thresholds_written_out(data):
 RANK_METRICS = [metrics.image_auroc, metrics.average_precision, metrics.tpr_at_fpr, metrics.best_f1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", RANK_METRICS)
 @SEVERAL
 @given(data=labelled_scores(), seed=st.integers(0, 2**16))
@@ -252,6 +253,7 @@ def test_aupro_of_perfect_constant_and_inverted_maps(max_fpr):
     assert metrics.aupro(masks, -masks.astype(float), max_fpr) == pytest.approx(0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [metrics.aupro, metrics.pixel_auroc, metrics.pixel_average_precision])
 @SEVERAL
 @given(data=masks_and_maps())

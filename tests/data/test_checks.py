@@ -28,6 +28,7 @@ def without_network(monkeypatch):
         monkeypatch.setitem(DATA_SETS, name, dataclasses.replace(DATA_SETS[name], fetch=fetch))
 
 
+@pytest.mark.slow
 def test_a_changed_package_and_a_silent_address_are_named_and_the_others_go_on(without_network, monkeypatch):
     def unreachable(folder):
         raise RuntimeError("File not found or corrupted.")
@@ -43,5 +44,6 @@ def test_a_changed_package_and_a_silent_address_are_named_and_the_others_go_on(w
     assert "cifar10: RuntimeError: File not found" in lines[4]
 
 
+@pytest.mark.slow
 def test_all_well_is_exit_code_0(without_network):
     assert CliRunner().invoke(app, ["data", "check"]).exit_code == 0

@@ -174,6 +174,7 @@ def test_kinds_are_sampled_down_to_the_smallest_and_the_split_says_so():
     assert any("sampled down" in note for note in even.notes)
 
 
+@pytest.mark.slow
 def test_the_fingerprint_knows_the_anomalies_and_nothing_else_changes():
     plain = load("mnist5k/3", size=16)
     one, two = (load("mnist5k/3", size=16, anomalies=1.0, sampling=s) for s in ("random", "proportional"))
@@ -186,6 +187,7 @@ def test_the_fingerprint_knows_the_anomalies_and_nothing_else_changes():
     assert "LabelledAnomalies(319 images, 1x16x16" in repr(one.anomalies)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

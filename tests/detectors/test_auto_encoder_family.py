@@ -101,6 +101,7 @@ def test_a_constant_reconstruction_is_noticed_and_a_varied_one_is_not(random_ima
         warn_of_constant_images("cae", images, 0.1 * images)
 
 
+@pytest.mark.slow
 def test_fit_notices_a_collapsed_auto_encoder(tiny_split):
     detector = make("cae", tiny_split.image_shape, steps=1)
     torch.nn.init.zeros_(detector.networks["auto_encoder"].decoder[-2].weight)
@@ -111,6 +112,7 @@ def test_fit_notices_a_collapsed_auto_encoder(tiny_split):
 
 
 # ---------------------------------------------------------------------- style distillation
+@pytest.mark.slow
 def test_the_teacher_is_frozen_while_the_student_learns_and_the_other_way_round(random_images):
     detector = make("oe_sdn", steps=4, student_share=0.5)
     images, teacher, student = (

@@ -227,6 +227,7 @@ def test_skips_can_be_dropped_down_to_the_bottleneck(name, batch):
 
 
 # ---------------------------------------------------------------------- AnoGAN's search
+@pytest.mark.slow
 def test_search_lowers_the_distance_and_a_longer_one_lowers_it_more(tiny_split):
     detector = _make("anogan").fit(tiny_split.train, progress="quiet")
     images = tiny_split.test.images[:6]

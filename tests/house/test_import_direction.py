@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import sys
 from pathlib import Path
@@ -57,6 +58,7 @@ MODULES = {module_name(path): path for path in FILES} | {
 }
 
 
+@functools.cache
 def imports(path: Path, source: str | None = None) -> set[str]:
     """Names of the package's modules that a file imports, wherever in the file, but for annotations alone."""
     package = module_name(path).split(".")

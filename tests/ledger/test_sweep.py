@@ -215,6 +215,7 @@ def test_a_failed_job_is_given_back_and_the_others_go_on(threads, tmp_path):
     assert sorted(ids(ledger.path)) == ["a", "c"]
 
 
+@pytest.mark.slow
 def test_the_same_sweep_twice_and_two_at_once_record_each_job_once(threads, tmp_path):
     keys = [f"k{number}" for number in range(20)]
     path = tmp_path / "a.jsonl"
@@ -262,6 +263,7 @@ def test_a_client_that_was_killed_is_called_again_and_goes_on(client, tmp_path):
     assert sorted(ids(ledger.path)) == list("abcdefghij")
 
 
+@pytest.mark.slow
 def test_data_survive_the_worker_that_held_them(threads):
     sent = cluster.share(threads, {"pixels": b"1" * 1000}, "fingerprint")
     assert sent.result() == {"pixels": b"1" * 1000}

@@ -44,6 +44,7 @@ def every_widget(images, judged, kinds):
     yield viz.defect_quiz(images, labels, scores, kinds, rounds=3)
 
 
+@pytest.mark.slow
 def test_the_whole_state_is_json_so_that_a_page_can_carry_it(images, judged, kinds):
     for widget in every_widget(images, judged, kinds):
         state = {name: value for name, value in widget.get_state().items() if name != "layout"}
