@@ -28,6 +28,11 @@ TOGETHER = {
     "tests/notebooks/test_chapters_smoke.py": "pages",
     "tests/colab/": "colab",
     "tests/site/test_build.py": "site",
+    # What they read, parse or build once serves all their tests.
+    "tests/house/test_contributing.py": "recipes",
+    "tests/house/": "house",
+    "tests/notebooks/test_notebooks.py": "conventions",
+    "tests/published/": "published",
 }
 # What `make check` leaves out, by folder or by what a test asks for; single slow tests carry their mark themselves.
 KINDS = {
@@ -40,7 +45,17 @@ KINDS = {
 }
 PAGES = {"site", "smoke_site", "address", "built"}
 # Detectors whose contract takes seconds to check; all the others are in the fast lane.
-LONG_CONTRACT = {"feature_dictionary", "sdn", "oe_sdn", "anogan", "deep_svdd", "vae"}
+LONG_CONTRACT = {
+    "anogan",
+    "began",
+    "dagan_balanced",
+    "deep_svdd",
+    "feature_dictionary",
+    "oe_sdn",
+    "sdn",
+    "skip_ganomaly",
+}
+LONG_CONTRACT |= {"ssim_ae", "vae"}
 
 
 # pytest-xdist's own --dist loadgroup has no effect with pytest 9.2: it renames tests in a way that pytest ignores.

@@ -140,6 +140,7 @@ def test_every_network_is_asked():
     assert defined == NETWORKS.keys() | WITHOUT_FORWARD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NETWORKS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_networks_stay_in_float64(kind):
     settings, shape = NETWORKS[kind]

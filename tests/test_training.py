@@ -97,6 +97,7 @@ def test_means_and_variances_are_averaged_and_counters_are_not():
     assert int(networks["norm"].num_batches_tracked) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::adlib.detectors.collapse.CollapseWarning")
 def test_only_the_part_that_a_phase_trains_is_averaged(tiny_split):
     """The student imitates the last weights of the teacher, not their average."""

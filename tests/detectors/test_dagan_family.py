@@ -190,6 +190,7 @@ def test_a_step_moves_both_players_and_the_optimisers_own_one_network_each(name,
 
 
 # ---------------------------------------------------------------------- DAGAN and its ablation
+@pytest.mark.slow
 def test_the_ablation_differs_from_dagan_by_the_adversarial_term_only(tiny_split):
     """Same seed, same first weights, same batches: with weight 0 for L_adv DAGAN's generator is the U-Net."""
     changes = {"steps": 4, "checkpoints": 1}

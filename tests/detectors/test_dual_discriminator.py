@@ -150,6 +150,7 @@ def test_a_record_counts_the_anomalies_and_has_an_auroc_of_each_kind(name):
     assert whole == pytest.approx(metrics["image_auroc"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_one_class_detectors_are_tested_on_the_same_images_and_refuse_the_anomalies(digits):
     pca = make_detector("pca", digits.image_shape, "smoke")
     record = run_experiment(pca, digits, progress="quiet")
