@@ -18,7 +18,7 @@ from adlib_book.runner.parallel import run_all
 from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace, pages_lock
 from adlib_book.site import pages
-from adlib_book.site.checks import check_pages, check_weight, let_keyboards_scroll
+from adlib_book.site.checks import check_pages, check_weight, make_reachable
 from adlib_book.site.stage import make_stage, page_names
 
 
@@ -74,7 +74,7 @@ def build_site(
         stage = make_stage(list(records), workspace)
         built = _render(stage, workspace.build)
         names = page_names(stage / "_toc.yml")
-        let_keyboards_scroll(built)
+        make_reachable(built)
         check_pages(built, names)
         pages.write_whole_book(built, names)
         check_weight(built)

@@ -43,18 +43,25 @@ def check_executed(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) -
 
 
 _OUTPUT = '<div class="cell_output docutils container"'
+_ARROW = '<span class="toctree-toggle"'
 
 
-def let_keyboards_scroll(site: Path) -> None:
-    """Give outputs that hold tables or widgets a place in the tab order: they may have to be scrolled."""
+def make_reachable(site: Path) -> None:
+    """Mend what keeps keyboards and screen readers out of what Sphinx and its theme write.
+
+    Outputs that hold tables or widgets get a place in the tab order, since they may have to be scrolled; the
+    arrows that unfold the navigation get a name.
+    """
     for page in site.rglob("*.html"):
-        before, *outputs = page.read_text().split(_OUTPUT + ">")
+        text = page.read_text()
+        named = text.replace("<summary>" + _ARROW, '<summary aria-label="Pages of this part">' + _ARROW)
+        before, *outputs = named.split(_OUTPUT + ">")
         parts = [before]
         for output in outputs:
             content = output.split('<div class="cell ')[0]
             scrolls = "<table" in content or "widget-view" in content
             parts += [_OUTPUT, ' tabindex="0">' if scrolls else ">", output]
-        if outputs:
+        if "".join(parts) != text:
             write_atomic(page, "".join(parts))
 
 
