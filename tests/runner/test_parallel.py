@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
-import threading
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
