@@ -114,17 +114,20 @@ def baselines_update(
         typer.echo(line)
 
 
-@baselines.command("bands")
-def baselines_bands(
-    name: Annotated[str, typer.Argument(help="chapter")],
-    reason: Annotated[str, typer.Option(help="why the bands change; kept in the file")],
-    seed: Annotated[list[int], typer.Option("--seed", help="three or more: --seed 1 --seed 2 --seed 3")],
+@baselines.command("measure")
+def baselines_measure(
+    reason: Annotated[str, typer.Option(help="why the bands change; kept in the files")],
     profile: Profile = "live",
+    arithmetics: Annotated[int, typer.Option(help="how many kinds of processor to compute like", min=3)] = 5,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", help="two or more, to be shown beside: --seed 1 --seed 2")
+    ] = None,
+    workers: Workers = None,
 ) -> None:
-    """Make the chapter's bands as wide as its runs with these seeds scatter."""
-    from adlib_book.nightly.baselines import update_bands
+    """Make the bands of all chapters as wide as their runs scatter over processors. Hours; goes on where it stopped."""
+    from adlib_book.nightly.measure import measure
 
-    for line in update_bands(name, profile, seed, reason):
+    for line in measure(profile, reason, arithmetics=arithmetics, seeds=seed or (), workers=workers):
         typer.echo(line)
 
 

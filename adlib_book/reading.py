@@ -13,7 +13,9 @@ from adlib import environment
 _GLUE_PREFIX = "application/papermill.record/"
 
 
-def report(name: str, value: SupportsFloat, *, tolerance: float | None = None) -> None:
+def report(
+    name: str, value: SupportsFloat, *, limits: tuple[float | None, float | None] = (0.0, 1.0)
+) -> None:
     """Put a headline number of a chapter on record.
 
     Under the runner the number lands in the run's record and is held against `baselines/`. In Jupyter or
@@ -22,11 +24,10 @@ def report(name: str, value: SupportsFloat, *, tolerance: float | None = None) -
     Args:
         name: what it is, e.g. "image_auroc/D1". Unique within the chapter.
         value: a finite number: int, float, NumPy scalar or tensor with one element.
-        tolerance: how far another run may be off, in the unit of `value`; used when its baseline is first
-            written. Default: the larger of 0.05 and a tenth of the value.
+        limits: range of the metric, (least, most) in the unit of `value`, where its band ends; None for no end.
 
     Raises:
-        ValueError: the value is no finite number, or the tolerance is negative.
+        ValueError: the value is no finite number, or outside its range.
     """
     try:
         number = float(value)
@@ -36,13 +37,16 @@ def report(name: str, value: SupportsFloat, *, tolerance: float | None = None) -
         raise ValueError(
             f"metric {name!r} is {number}; expected a finite number. Leave out what does not apply."
         )
-    if tolerance is not None and not tolerance >= 0:
-        raise ValueError(f"tolerance of metric {name!r} is {tolerance}; expected a number >= 0.")
+    least, most = limits
+    if (least is not None and number < least) or (most is not None and number > most):
+        raise ValueError(
+            f"metric {name!r} is {number}, outside {limits}; give limits= if its range is another, or mend its formula."
+        )
     if not environment.in_notebook():
         return
     from IPython.display import display
 
-    detail = {"name": name, "value": number, "tolerance": tolerance}
+    detail = {"name": name, "value": number, "limits": limits}
     glue = {"name": name, "mime_prefix": _GLUE_PREFIX}
     display(
         {f"{_GLUE_PREFIX}text/plain": repr(number)}, raw=True, metadata={"scrapbook": glue, "adlib": detail}

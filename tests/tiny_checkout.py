@@ -17,7 +17,7 @@ CELLS = [
     new_code_cell('profile = "live"\nseed = 0\nrate = 0.5', metadata={"tags": ["parameters"]}),
     new_code_cell(
         "import sys\nfrom pathlib import Path\nimport adlib\nfrom adlib_book.reading import report\n"
-        'report("score/D1", rate + seed, tolerance=0.1)\nPath("made_by_the_chapter.txt").write_text("x")\n'
+        'report("score/D1", rate + seed, limits=(0, None))\nPath("made_by_the_chapter.txt").write_text("x")\n'
         "print(sys.executable, profile)"
     ),
     new_code_cell("import ipywidgets\nipywidgets.IntSlider(3)"),

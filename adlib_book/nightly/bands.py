@@ -1,19 +1,20 @@
 """The numbers that a run is held against: `baselines/<chapter>.<profile>.json`, reviewed in git.
 
-One entry per metric: `value`, either `tolerance` or `low` and `high`, `source` (the record it came from), `reason`
-(why the entry was last changed), and, where known, `device` and `at` (when the run began). They change by
-`adlib baselines update` and `adlib baselines bands` only, never in passing.
+One entry per metric: `value` and `tolerance`, the band around it; `limits`, the range of the metric, at which the band
+ends; `source` (the record it came from) and `reason` (why the entry was last changed); where known, `device` and `at`
+(when the run began). Where the band was measured, `sd` is the standard deviation between processors over `runs`, and
+`seeds_sd` the one between seeds. They change by `adlib baselines update` and `adlib baselines measure` only, never in
+passing.
 
-How wide a band should be: as wide as runs with other seeds scatter. `spread` takes the interval in which one more such
-run falls with 99 % probability (Student's t, for few runs). On another device the same seed gives other random numbers
-and other rounding, so there the band is twice as wide.
+How wide a band should be: as wide as the same run scatters over processors, see `adlib_book.nightly.spread`. On another
+device the same seed gives other random numbers and other rounding, so there the band is twice as wide.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from typing import Any
 from adlib.files import write_atomic
 
 OTHER_DEVICE = 2.0  # how many times wider a band is on another device than the one it was made on
-SMALLEST_BAND = 1e-3  # of the value: rounding differs between processors
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,7 @@ def load(path: Path) -> dict[str, dict[str, Any]]:
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is no valid JSON ({error}). Restore it from git.") from error
     for metric, entry in entries.items():
-        missing = [key for key in ("value", "source", "reason") if key not in entry]
-        if "tolerance" not in entry and not {"low", "high"} <= entry.keys():
-            missing.append("tolerance (or low and high)")
+        missing = [key for key in ("value", "tolerance", "source", "reason") if key not in entry]
         if missing:
             raise ValueError(f"baseline {metric!r} in {path} lacks {', '.join(missing)}.")
     return entries
@@ -84,14 +82,12 @@ def band(entry: Mapping[str, Any], device: str | None = None) -> tuple[float, fl
         device: of the run to be judged, e.g. "cuda:0"; of another kind than the baseline's (the CPU where it does
             not say), the band is OTHER_DEVICE times as wide. None: the baseline's own.
     """
-    if "tolerance" in entry:
-        low, high = entry["value"] - entry["tolerance"], entry["value"] + entry["tolerance"]
-    else:
-        low, high = entry["low"], entry["high"]
+    half = entry["tolerance"]
     if device is not None and _kind(device) != _kind(entry.get("device", "cpu")):
-        middle, half = (low + high) / 2, (high - low) / 2 * OTHER_DEVICE
-        low, high = middle - half, middle + half
-    return low, high
+        half *= OTHER_DEVICE
+    least, most = entry.get("limits", (None, None))
+    low, high = entry["value"] - half, entry["value"] + half
+    return low if least is None else max(low, least), high if most is None else min(high, most)
 
 
 def _kind(device: str) -> str:
@@ -106,45 +102,6 @@ def check_reason(reason: str) -> None:
     """
     if not reason.strip():
         raise ValueError("a baseline changes for a reason; give one with --reason.")
-
-
-def check_seeds(seeds: Sequence[int]) -> None:
-    """Refuse seeds whose runs have no spread.
-
-    Raises:
-        ValueError: fewer than three, or one twice.
-    """
-    if len(seeds) < 3 or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds {list(seeds)}; expected at least three, all different: a spread needs them.")
-
-
-def spread(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Half the width of the band for each metric, from runs that differ in their seed only.
-
-    The band lies around one run, and 99 of 100 further runs shall fall into it: t(0.995, n - 1) * s * sqrt(2), where s
-    is the standard deviation over n runs, and two runs differ by sqrt(2) times as much.
-
-    Args:
-        records: at least three.
-
-    Returns:
-        Metric -> half-width; at least SMALLEST_BAND times the largest value, for numbers that no seed moves.
-
-    Raises:
-        ValueError: fewer than three runs, or two with the same seed.
-    """
-    import statistics
-
-    from scipy.stats import t
-
-    check_seeds([record["parameters"]["seed"] for record in records])
-    count, widths = len(records), {}
-    factor = t.ppf(0.995, count - 1) * math.sqrt(2)
-    for metric in set.intersection(*(set(record["metrics"]) for record in records)):
-        values = [record["metrics"][metric]["value"] for record in records]
-        least = SMALLEST_BAND * max(map(abs, values))
-        widths[metric] = max(factor * statistics.stdev(values), least)
-    return widths
 
 
 def compare(record: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> list[Deviation]:
@@ -178,14 +135,7 @@ def check(root: Path, record: Mapping[str, Any]) -> list[Deviation]:
     return compare(record, load(baseline_path(root, record["chapter"], record["profile"])))
 
 
-def update(
-    root: Path,
-    record: Mapping[str, Any],
-    reason: str,
-    *,
-    widths: Mapping[str, float] | None = None,
-    inside: bool = False,
-) -> list[str]:
+def update(root: Path, record: Mapping[str, Any], reason: str, *, inside: bool = False) -> list[str]:
     """Write the numbers of a run as the new baselines of its chapter and profile.
 
     Only what lies outside its band, is new, or has gone is touched; a band keeps its width.
@@ -194,7 +144,6 @@ def update(
         root: the checkout.
         record: of a run with the chapter's default parameters.
         reason: why the numbers are right now; kept in the file.
-        widths: new half-widths by metric, as from `spread`; these metrics are touched too.
         inside: touch also numbers that have moved inside their bands, so that a drift is accepted.
 
     Returns:
@@ -203,21 +152,66 @@ def update(
     Raises:
         ValueError: no reason was given.
     """
-    check_reason(reason)
-    path = baseline_path(root, record["chapter"], record["profile"])
-    entries, widths = load(path), widths or {}
-    changes = []
-    touched = {each.metric for each in compare(record, entries)} | widths.keys() & record["metrics"].keys()
+    entries = load(baseline_path(root, record["chapter"], record["profile"]))
+    touched = {each.metric for each in compare(record, entries)}
     if inside:
         touched |= {name for name, old in entries.items() if _moved(old, record["metrics"].get(name))}
-    for metric in sorted(touched):
-        old, new = entries.get(metric), record["metrics"].get(metric)
-        if new is None:
-            changes.append(f"{metric}: {entries.pop(metric)['value']:.6g} -> gone")
-            continue
-        half = widths.get(metric, _tolerance(old, new))
-        entries[metric] = _entry(record, new["value"], half, reason)
-        changes.append(_change(metric, old, new["value"], half))
+    new = {}
+    for metric in touched & record["metrics"].keys():
+        old, number = entries.get(metric), record["metrics"][metric]
+        measured = {key: old[key] for key in MEASURED if key in old} if old else {}
+        new[metric] = {"value": number["value"], "tolerance": _tolerance(old, number["value"]), **measured}
+    return _write(root, record, reason, new, gone=touched - record["metrics"].keys())
+
+
+def replace(
+    root: Path, record: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]], reason: str
+) -> list[str]:
+    """Write measured values and widths as the baselines of a chapter and profile, all of them.
+
+    Args:
+        root: the checkout.
+        record: of the chapter's run with its default parameters.
+        measured: metric -> "value", "tolerance" and what else of MEASURED is known.
+        reason: kept in the file.
+
+    Returns:
+        As `update`.
+
+    Raises:
+        ValueError: no reason was given.
+    """
+    entries = load(baseline_path(root, record["chapter"], record["profile"]))
+    return _write(root, record, reason, measured, gone=entries.keys() - measured.keys())
+
+
+MEASURED = ("sd", "runs", "seeds_sd")
+
+
+def _write(
+    root: Path,
+    record: Mapping[str, Any],
+    reason: str,
+    new: Mapping[str, Mapping[str, Any]],
+    gone: Iterable[str],
+) -> list[str]:
+    """Change entries of a baseline file."""
+    check_reason(reason)
+    path = baseline_path(root, record["chapter"], record["profile"])
+    entries = load(path)
+    changes = [f"{metric}: {entries.pop(metric)['value']:.6g} -> gone" for metric in sorted(gone)]
+    where = {"device": record.get("device"), "at": record.get("started_at")}
+    known = {key: text for key, text in where.items() if text}
+    for metric, numbers in sorted(new.items()):
+        old = entries.get(metric)
+        limits = record["metrics"][metric].get("limits")
+        entries[metric] = {
+            **numbers,
+            **({"limits": limits} if limits else {}),
+            **{"source": _source(record), "reason": reason.strip()},
+            **known,
+        }
+        changes.append(_change(metric, old, numbers["value"], numbers["tolerance"]))
     if changes:
         ordered = {metric: entries[metric] for metric in sorted(entries)}
         write_atomic(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
@@ -228,29 +222,17 @@ def _moved(old: Mapping[str, Any], new: Mapping[str, Any] | None) -> bool:
     return new is not None and new["value"] != old["value"]
 
 
-def _entry(record: Mapping[str, Any], value: float, half: float, reason: str) -> dict[str, Any]:
-    entry = {"value": value, "tolerance": half, "source": _source(record), "reason": reason.strip()}
-    where = {"device": record.get("device"), "at": record.get("started_at")}
-    return entry | {key: text for key, text in where.items() if text}
-
-
 def _change(metric: str, old: Mapping[str, Any] | None, value: float, half: float) -> str:
     if old is None:
         return f"{metric}: none -> {value:.6g}"
-    low, high = band(old)
     text = f"{metric}: {old['value']:.6g} -> {value:.6g}"
-    before = (high - low) / 2
+    before = old["tolerance"]
     return text if math.isclose(before, half) else f"{text}, band +-{before:.3g} -> +-{half:.3g}"
 
 
-def _tolerance(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> float:
-    """Width of a new band: as before, else what the chapter asked for, else the larger of 0.05 and a tenth."""
-    if old:
-        low, high = band(old)
-        return (high - low) / 2
-    if new.get("tolerance") is not None:
-        return new["tolerance"]
-    return max(0.05, math.fabs(new["value"]) / 10)
+def _tolerance(old: Mapping[str, Any] | None, value: float) -> float:
+    """Width of a new band: as before, else the larger of 0.05 and a tenth, until it is measured."""
+    return old["tolerance"] if old else max(0.05, math.fabs(value) / 10)
 
 
 def _source(record: Mapping[str, Any]) -> str:

@@ -1,13 +1,12 @@
-"""Changing baselines: a chapter is executed; its numbers, or the spread of its seeds, are written with a reason."""
+"""Changing baselines: a chapter is executed, and its numbers are written with a reason."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from adlib_book.nightly import bands
 from adlib_book.runner.run import run_chapter
-from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace
 
 
@@ -31,36 +30,6 @@ def update_baselines(name: str, profile: str, reason: str, *, inside: bool = Fal
     bands.check_reason(reason)
     record = run_chapter(name, profile, workspace=workspace)
     return _summary(record, reason, bands.update(workspace.root, record, reason, inside=inside))
-
-
-def update_bands(name: str, profile: str, seeds: Sequence[int], reason: str) -> list[str]:
-    """Make the bands of a chapter's numbers as wide as its runs with other seeds scatter.
-
-    Executes the chapter once per seed, and then with its defaults, whose numbers the bands are laid around.
-
-    Args:
-        name: chapter.
-        profile: "smoke", "live" or "paper".
-        seeds: at least three, all different.
-        reason: kept in the file.
-
-    Returns:
-        As `update_baselines`.
-
-    Raises:
-        ValueError: fewer than three seeds, or one twice; no reason, unknown chapter or profile.
-        ChapterError: the chapter failed.
-    """
-    workspace = Workspace.here()
-    bands.check_reason(reason)
-    bands.check_seeds(seeds)
-    records = []
-    for seed in seeds:
-        say(f"seed {seed}")
-        records.append(run_chapter(name, profile, {"seed": seed}, workspace=workspace))
-    widths = bands.spread(records)
-    record = run_chapter(name, profile, workspace=workspace)
-    return _summary(record, reason, bands.update(workspace.root, record, reason, widths=widths))
 
 
 def _summary(record: Mapping[str, Any], reason: str, changes: list[str]) -> list[str]:

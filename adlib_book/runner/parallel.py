@@ -113,7 +113,9 @@ class Crew:
             return run_chapter(name, profile, parameters, force=force, limit=limit, workspace=workspace)
         task = {"name": name, "profile": profile, "parameters": dict(parameters or {}), "force": force}
         log = workspace.build / "work" / f"{workspace.chapter(name).stem}.{profile}.log"
-        answer = self._answer(task | {"limit": limit, "root": str(workspace.root)}, log)
+        answer = self._answer(
+            task | {"limit": limit, "root": str(workspace.root), "folder": workspace.folder}, log
+        )
         if self._stopped:
             raise KeyboardInterrupt
         if not answer:

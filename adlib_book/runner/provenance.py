@@ -8,19 +8,19 @@ from adlib import environment
 from adlib_book.runner.kernel import THREADS
 
 
-def reported(notebook: Any) -> dict[str, dict[str, float | None]]:
+def reported(notebook: Any) -> dict[str, dict[str, Any]]:
     """The numbers that the cells of an executed notebook have reported.
 
     Args:
         notebook: an nbformat notebook with outputs.
 
     Returns:
-        Metric name -> {"value": float, "tolerance": float or None}, in the order of the cells.
+        Metric name -> {"value": float, "limits": [least, most]}, in the order of the cells.
 
     Raises:
         ValueError: one name was reported twice.
     """
-    metrics: dict[str, dict[str, float | None]] = {}
+    metrics: dict[str, dict[str, Any]] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             detail = output.get("metadata", {}).get("adlib")
@@ -31,7 +31,7 @@ def reported(notebook: Any) -> dict[str, dict[str, float | None]]:
                 raise ValueError(
                     f"metric {name!r} is reported twice in this chapter; give the second another name."
                 )
-            metrics[name] = {"value": detail["value"], "tolerance": detail["tolerance"]}
+            metrics[name] = {"value": detail["value"], "limits": detail["limits"]}
     return metrics
 
 

@@ -24,7 +24,7 @@ PATIENCE = 20  # seconds for an interrupted chapter to shut down its kernel
 def main() -> None:
     """Execute the chapter and answer."""
     task = json.loads(sys.argv[1])
-    workspace = Workspace(Path(task.pop("root")))
+    workspace = Workspace(Path(task.pop("root")), task.pop("folder"))
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     # Set anew: a command in the background of a shell, and so this process, ignores the signal.

@@ -19,9 +19,11 @@ class Workspace:
 
     Args:
         root: a checkout: holds `notebooks/`, `baselines/`, `results/`, `requirements.lock`.
+        folder: below it, for everything that a run makes; runs that must not meet have one each.
     """
 
     root: Path
+    folder: str = "_build"
 
     @classmethod
     def here(cls) -> Workspace:
@@ -41,7 +43,7 @@ class Workspace:
     @property
     def build(self) -> Path:
         """The folder for everything that a run makes."""
-        return self.root / "_build"
+        return self.root / self.folder
 
     def chapters(self) -> dict[str, Path]:
         """Chapter name -> its notebook, in reading order."""

@@ -41,10 +41,16 @@ def a_record(metrics):
     return a_run(0, entries, id=f"{NAME}.live.now")
 
 
+def with_bands(workspace, record):
+    """Write the numbers of a record as baselines, each +- 0.1."""
+    measured = {name: {"value": each["value"], "tolerance": 0.1} for name, each in record["metrics"].items()}
+    bands.replace(workspace.root, record, measured, "first")
+
+
 @pytest.fixture
 def nights(workspace):
     """Write runs into the history, and a baseline of 0.9 +- 0.1 for the score."""
-    bands.update(workspace.root, a_record({"score": 0.9}), "first")
+    with_bands(workspace, a_record({"score": 0.9}))
 
     def write(runs):
         path = history.path(workspace, "live")
@@ -154,7 +160,7 @@ def test_a_named_history_that_does_not_exist_is_an_error_and_nothing_is_kept(wor
 
 def test_a_thousand_nights_of_fifty_numbers_are_read_and_drawn_in_a_second(workspace, nights):
     names = [f"image_auroc/{number}" for number in range(50)]
-    bands.update(workspace.root, a_record(dict.fromkeys(names, 0.9)), "first")
+    with_bands(workspace, a_record(dict.fromkeys(names, 0.9)))
     series = {name: jitter(1000, seed=seed) for seed, name in enumerate(names)}
     nights(a_run(n, {name: series[name][n] for name in names}) for n in range(1000))
     record = a_record(dict.fromkeys(names, 0.9))
@@ -204,41 +210,6 @@ def test_a_sparkline_of_one_run_and_no_band():
 
 
 # ---------------------------------------------------------------- bands
-def seeds(*values):
-    return [
-        {"parameters": {"seed": seed}, "metrics": {"score": {"value": value}}}
-        for seed, value in enumerate(values)
-    ]
-
-
-def test_a_band_is_as_wide_as_seeds_scatter():
-    """Five runs, standard deviation 0.02: t(0.995, 4) = 4.604 and sqrt(1 + 1/5)."""
-    spread = 0.02 / (2.5**0.5)
-    values = [0.9 + spread * offset for offset in (-2, -1, 0, 1, 2)]
-    width = bands.spread(seeds(*values))["score"]
-    assert width == pytest.approx(4.6041 * 0.02 * 2**0.5, rel=1e-4)
-
-
-def test_the_band_holds_what_it_promises():
-    """Seven normal runs: five give the width, the sixth is the baseline; of the seventh 99 % fall into its band."""
-    draw = random.Random(0)
-    inside = 0
-    for _ in range(1000):
-        *values, default, new = (draw.gauss(0.9, 0.02) for _ in range(7))
-        inside += abs(new - default) <= bands.spread(seeds(*values))["score"]
-    assert 980 <= inside <= 998
-
-
-def test_numbers_that_no_seed_moves_still_have_a_band():
-    assert bands.spread(seeds(0.5, 0.5, 0.5)) == {"score": 0.0005}
-
-
-@pytest.mark.parametrize("values", [(0.9,), (0.9, 0.8)])
-def test_a_spread_needs_three_seeds(values):
-    with pytest.raises(ValueError, match="at least three"):
-        bands.spread(seeds(*values))
-
-
 def test_another_device_has_a_wider_band():
     entry = {"value": 0.9, "tolerance": 0.05, "device": "cpu"}
     assert bands.band(entry) == bands.band(entry, "cpu") == pytest.approx((0.85, 0.95))

