@@ -1,0 +1,159 @@
+"""Bands from measurement: chapters are executed with other arithmetic and with other seeds, and their spread is kept.
+
+What a night holds is the default run on another machine, so the bands come from runs with the default seed under
+ARITHMETICS. Runs with other seeds say how much of a number is luck; that is kept beside the band, and not held.
+
+Runs lie below `_build/measured/`, one folder for each arithmetic and seed. A call that was interrupted goes on there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from adlib_book.nightly import bands
+from adlib_book.nightly.spread import spreads
+from adlib_book.runner.parallel import run_all
+from adlib_book.runner.terminal import say
+from adlib_book.runner.workspace import Workspace
+
+# Each makes torch's libraries compute as on another processor; those of newer processors are what is there by default.
+ARITHMETICS: dict[str, dict[str, str]] = {
+    "as it is": {},
+    "SSE 4.1 convolutions": {"ONEDNN_MAX_CPU_ISA": "SSE41"},
+    "no vector instructions": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"},
+    "an old processor": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_CBWR": "COMPATIBLE",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+    },
+    "AVX convolutions": {"ONEDNN_MAX_CPU_ISA": "AVX"},
+    "AVX and no vector instructions": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "AVX"},
+    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"},
+}
+# Least half-width of a band, relative: in float64 the arithmetic moves the tenth digit, in float32 a pair of images.
+SMALLEST = {"smoke": 1e-6, "live": 1e-3, "paper": 1e-3}
+
+Records = dict[str, dict[str, Any]]  # by chapter
+
+
+def measure(
+    profile: str,
+    reason: str,
+    *,
+    arithmetics: int = len(ARITHMETICS),
+    seeds: Iterable[int] = (),
+    workers: int | None = None,
+) -> list[str]:
+    """Execute all chapters with each arithmetic, then with each seed, and write what follows as their baselines.
+
+    A number's value becomes the mean over the arithmetics, its band the one of `adlib_book.nightly.spread`. An
+    arithmetic that this processor computes like an earlier one is left out.
+
+    Args:
+        profile: "smoke", "live" or "paper".
+        reason: kept in the files.
+        arithmetics: how many of ARITHMETICS, from the first; at least three.
+        seeds: further seeds of the chapters that declare one.
+        workers: chapters at once; by default as many as cores and memory allow.
+
+    Returns:
+        One line per number that was changed, then the widths in words.
+
+    Raises:
+        ValueError: no reason, fewer than three arithmetics that differ, an unknown profile.
+        ChapterError: chapters failed; what was run is kept.
+    """
+    bands.check_reason(reason)
+    workspace = Workspace.here()
+    runs = distinct(
+        {
+            name: _run(workspace, profile, name, ARITHMETICS[name], {}, workers)
+            for name in [*ARITHMETICS][:arithmetics]
+        }
+    )
+    others = [_run(workspace, profile, f"seed {seed}", {}, {"seed": seed}, workers) for seed in seeds]
+    measured = spreads(_values(runs.values()), SMALLEST[profile])
+    by_seed = (
+        {key: float(np.std(values, ddof=1)) for key, values in _values(others).items()}
+        if len(others) > 1
+        else {}
+    )
+    lines = []
+    for chapter, record in runs["as it is"].items():
+        new = {}
+        for (name, metric), each in measured.items():
+            if name == chapter:
+                luck = {"seeds_sd": by_seed[name, metric]} if (name, metric) in by_seed else {}
+                new[metric] = {
+                    "value": each.mean,
+                    "tolerance": each.half,
+                    "sd": each.sd,
+                    "runs": each.runs,
+                } | luck
+        lines += [f"{chapter}: {line}" for line in bands.replace(workspace.root, record, new, reason)]
+    return [*lines, summary([each.half for each in measured.values()])]
+
+
+def summary(halves: list[float]) -> str:
+    """The half-widths of all bands, in words."""
+    wide = sum(half > 0.1 for half in halves)
+    return f"{len(halves)} bands: median half-width {np.median(halves):.3g}, widest {max(halves):.3g}, {wide} above 0.1"
+
+
+def distinct(runs: Mapping[str, Records]) -> dict[str, Records]:
+    """Runs without those whose numbers are all those of an earlier one: the same arithmetic under another name."""
+    different: dict[str, Records] = {}
+    seen = []
+    for name, records in runs.items():
+        if (numbers := _values([records])) in seen:
+            say(f"{name}: computed like an earlier arithmetic on this processor, left out")
+            continue
+        seen.append(numbers)
+        different[name] = records
+    return different
+
+
+def _values(runs: Iterable[Records]) -> dict[tuple[str, str], list[float]]:
+    """(chapter, metric) -> its value in each run."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for records in runs:
+        for chapter, record in records.items():
+            for metric, entry in record["metrics"].items():
+                values.setdefault((chapter, metric), []).append(entry["value"])
+    return values
+
+
+def _run(
+    workspace: Workspace,
+    profile: str,
+    name: str,
+    variables: Mapping[str, str],
+    parameters: Mapping[str, Any],
+    workers: int | None,
+) -> Records:
+    """All chapters under one arithmetic or seed; those that are there already are taken as they are."""
+    say(f"{profile}, {name}")
+    place = Workspace(workspace.root, f"_build/measured/{name.replace(' ', '-')}")
+    with _environment(variables):
+        records = list(run_all(place.chapters(), profile, parameters, workspace=place, workers=workers))
+    return {record["chapter"]: record for record in records}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes that are started inside."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

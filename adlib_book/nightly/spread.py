@@ -1,0 +1,129 @@
+"""How wide a band has to be: a model of where the same run lands on another processor.
+
+A training in float32 is chaotic: the last digit of one sum, which depends on the processor, decides where it ends. So
+the same chapter is run several times with its default seed, each time with other arithmetic
+(`adlib_book.nightly.measure`), and a band is the interval in which one more such run falls.
+
+The model, for numbers i of one kind, each from n runs with standard deviation s_i: runs scatter around the number's own
+mean with variance sigma_i^2, and the variances of one kind scatter around a common one, s_0^2 d_0 / sigma_i^2 being
+chi-squared with d_0 degrees of freedom (Smyth 2004, Linear models and empirical Bayes methods, section 3). Few runs of
+many numbers then say how far one of them can move: with s~_i^2 = (d_0 s_0^2 + (n - 1) s_i^2) / (d_0 + n - 1), one more
+run lies within
+
+    mean_i +- t(1 - alpha / 2, d_0 + n - 1) s~_i sqrt(1 + 1 / n)
+
+with probability 1 - alpha. With N numbers, 1 - alpha = (1 - ALARMS)^(1 / N): a sound night raises a false alarm about
+once in 1 / ALARMS nights, and less often as numbers of one chapter move together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+ALARMS = 0.01  # share of sound nights in which any number leaves its band
+SAME = 1e-6  # relative: numbers that differ by less do not depend on the arithmetic
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where one more run of a number lands.
+
+    Args:
+        mean: of the runs, in the unit of the number.
+        sd: standard deviation under the model, s~.
+        half: half-width of the band around `mean`.
+        runs: n.
+    """
+
+    mean: float
+    sd: float
+    half: float
+    runs: int
+
+
+def spreads(
+    values: Mapping[Key, Sequence[float]], smallest: float, alarms: float = ALARMS
+) -> dict[Key, Spread]:
+    """The spread of every number, those of one kind pooled.
+
+    Two kinds are told apart: numbers that no arithmetic moves (PCA, a picture, a count), and all others. A number at
+    the end of its range in all runs, like an AUROC of 1, may be of either kind and is taken for the second.
+
+    Args:
+        values: number -> its value in each run, in the same order of runs; at least three.
+        smallest: least half-width, relative to the number's size.
+        alarms: share of sound nights with a false alarm, over all numbers.
+
+    Raises:
+        ValueError: fewer than three runs, or not the same number of runs for all.
+    """
+    from scipy.stats import t
+
+    counts = {len(runs) for runs in values.values()}
+    if len(counts) != 1 or min(counts) < 3:
+        raise ValueError(f"numbers have {sorted(counts)} runs; expected three or more, the same for all.")
+    (count,) = counts
+    means = {key: math.fsum(runs) / count for key, runs in values.items()}
+    sds = {key: float(np.std(runs, ddof=1)) for key, runs in values.items()}
+    moved = {key for key, runs in values.items() if _moves(runs)}
+    dof, variance = prior([sds[key] for key in moved], count - 1) if moved else (math.inf, 0.0)
+    chance = 1 - (1 - alarms) ** (1 / len(values))
+    factor = float(t.ppf(1 - chance / 2, min(dof + count - 1, 1e6))) * math.sqrt(1 + 1 / count)
+    found = {}
+    for key, mean in means.items():
+        sd = _moderated(sds[key], count - 1, dof, variance) if key in moved else 0.0
+        found[key] = Spread(mean, sd, max(factor * sd, smallest * max(abs(mean), smallest)), count)
+    return found
+
+
+def _moves(runs: Sequence[float]) -> bool:
+    """Whether a number depends on the arithmetic, or may: it is 0 or 1 in all runs."""
+    size = max(map(abs, runs))
+    return max(runs) - min(runs) > SAME * size or {*runs} in ({0.0}, {1.0})
+
+
+def _moderated(sd: float, own: int, dof: float, variance: float) -> float:
+    """The root of the mean of a number's own variance and that of its kind, weighted by degrees of freedom."""
+    if math.isinf(dof):
+        return math.sqrt(variance)
+    return math.sqrt((dof * variance + own * sd**2) / (dof + own))
+
+
+def prior(sds: Sequence[float], own: int) -> tuple[float, float]:
+    """Degrees of freedom d_0 and variance s_0^2 that variances of one kind have in common (Smyth 2004, section 6.2).
+
+    Args:
+        sds: standard deviations of different numbers; those of 0 are taken for a hundredth of the median.
+        own: degrees of freedom of each.
+
+    Returns:
+        d_0, infinite if the variances scatter no more than chance makes them, and 0 for a single number; s_0^2.
+    """
+    from scipy.special import digamma, polygamma
+
+    squares = np.square(sds)
+    squares = np.maximum(squares, 1e-4 * (np.median(squares[squares > 0]) if squares.any() else 1e-12))
+    logs = np.log(squares) - digamma(own / 2) + math.log(own / 2)
+    mean = float(logs.mean())
+    if len(logs) < 2:
+        return 0.0, 0.0
+    excess = float(logs.var(ddof=1)) - float(polygamma(1, own / 2))
+    if excess <= 0:
+        return math.inf, float(squares.mean())
+    dof = 2 * _inverse_trigamma(excess)
+    return dof, math.exp(mean + float(digamma(dof / 2)) - math.log(dof / 2))
+
+
+def _inverse_trigamma(value: float) -> float:
+    """x with trigamma(x) = value > 0."""
+    from scipy.optimize import brentq
+    from scipy.special import polygamma
+
+    return math.exp(brentq(lambda log: math.log(polygamma(1, math.exp(log))) - math.log(value), -15, 15))

@@ -1,0 +1,104 @@
+"""The model behind the bands: it holds what it promises, and tells numbers that move from those that do not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from adlib_book.nightly import measure
+from adlib_book.nightly.spread import prior, spreads
+
+
+def drawn(rng, sds, runs):
+    """Numbers around 0.8, each with its own standard deviation."""
+    return {k: list(0.8 + sd * rng.standard_normal(runs)) for k, sd in enumerate(sds)}
+
+
+def test_equal_spreads_are_pooled_into_a_normal_interval():
+    values = drawn(np.random.default_rng(0), [0.02] * 400, 5)
+    one = spreads(values, 1e-3)[0]
+    assert one.sd == pytest.approx(0.02, rel=0.1)
+    assert one.half > 4 * 0.02
+
+
+def test_the_band_of_one_number_alone_is_students():
+    values = [0.79, 0.80, 0.82]
+    (one,) = spreads({"auroc": values}, 1e-3, alarms=0.05).values()
+    sd = np.std(values, ddof=1)
+    assert one.sd == pytest.approx(sd)
+    assert one.half == pytest.approx(t.ppf(0.975, 2) * sd * math.sqrt(1 + 1 / 3))
+
+
+def test_one_night_in_a_hundred_raises_a_false_alarm():
+    """A hundred numbers whose variances scatter as the model says (d_0 = 6); five runs give the bands of a sixth."""
+    rng, alarms, nights = np.random.default_rng(1), 0, 400
+    for _ in range(nights):
+        sds = 0.01 * np.sqrt(6 / rng.chisquare(6, 100))
+        values = drawn(rng, sds, 6)
+        bands = spreads({key: runs[:5] for key, runs in values.items()}, 1e-9)
+        alarms += any(abs(values[key][5] - band.mean) > band.half for key, band in bands.items())
+    assert 0 <= alarms / nights <= 0.04
+
+
+def test_numbers_that_no_arithmetic_moves_get_the_smallest_band():
+    measured = spreads({"pca": [0.5] * 3, "gan": [0.5, 0.6, 0.7], "full": [1.0] * 3}, 1e-3)
+    assert (measured["pca"].sd, measured["pca"].half) == (0.0, 5e-4)
+    assert measured["full"].sd > 0, "an AUROC of 1 in all runs may move"
+
+
+def test_variances_that_scatter_little_have_a_common_one():
+    dof, variance = prior([0.1] * 20, 4)
+    assert math.isinf(dof)
+    assert variance > 0
+
+
+def test_known_degrees_of_freedom_come_out():
+    rng = np.random.default_rng(2)
+    own, dof = 4, 5
+    variances = 0.01 * dof / rng.chisquare(dof, 20_000)
+    sds = np.sqrt(variances * rng.chisquare(own, 20_000) / own)
+    found, variance = prior(list(sds), own)
+    assert found == pytest.approx(dof, rel=0.1)
+    assert variance == pytest.approx(0.01, rel=0.05)
+
+
+def test_too_few_runs_are_refused():
+    with pytest.raises(ValueError, match=r"\[2\] runs; expected three or more"):
+        spreads({"auroc": [0.1, 0.2]}, 1e-3)
+
+
+# ---------------------------------------------------------------- the command
+def test_the_command_runs_each_arithmetic_once_and_goes_on_where_it_stopped(workspace, monkeypatch, capsys):
+    calls = []
+
+    def run_all(names, profile, parameters, *, workspace, workers):
+        seed = parameters.get("seed", 0)
+        calls.append((workspace.folder, seed, measure.os.environ.get("ATEN_CPU_CAPABILITY")))
+        value = 0.5 + 0.01 * (len(calls) if workspace.folder != "_build/measured/AVX2" else 1)
+        yield {
+            "id": "r",
+            "chapter": "01_tiny",
+            "profile": profile,
+            "adlib": "0",
+            "commit": "0",
+            "device": "cpu",
+            "metrics": {"auroc": {"value": value, "limits": [0, 1]}},
+        }
+
+    monkeypatch.setattr(measure, "run_all", run_all)
+    monkeypatch.setattr(measure.Workspace, "here", lambda: workspace)
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    lines = measure.measure("live", "first time", seeds=(1, 2))
+    assert [seed for _, seed, _ in calls] == [0] * len(measure.ARITHMETICS) + [1, 2]
+    assert len({folder for folder, _, _ in calls}) == len(calls), "runs never meet"
+    assert calls[2][2] == "default"
+    assert "ATEN_CPU_CAPABILITY" not in measure.os.environ
+    assert "AVX2: computed like an earlier arithmetic on this processor, left out" in capsys.readouterr().err
+    assert lines[0].startswith("01_tiny: auroc: none -> 0.535")
+    assert lines[-1].startswith("1 bands: median half-width")
+    (entry,) = measure.bands.load(measure.bands.baseline_path(workspace.root, "01_tiny", "live")).values()
+    assert entry["runs"] == len(measure.ARITHMETICS) - 1
+    assert entry["seeds_sd"] == pytest.approx(0.01 / math.sqrt(2))
