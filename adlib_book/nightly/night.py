@@ -25,6 +25,7 @@ from adlib_book.nightly import bands, history
 from adlib_book.nightly.record import Night, Outcome
 from adlib_book.nightly.report import write_reports
 from adlib_book.nightly.schedule import Slot, chapters_of, schedule
+from adlib_book.nightly.spread import moved_together
 from adlib_book.nightly.trajectories import check_trajectories
 from adlib_book.runner import terminal
 from adlib_book.runner.inputs import code_hash, data_listing
@@ -78,12 +79,15 @@ def nightly(
         night = night or _begin(chapters, profile, workspace)
         _save(night, folder)  # from now on no older report is taken for this night's
         _execute(night, folder, slots, workers, say, workspace)
+        night.together = _moved_together(night, workspace)
         night.finished = True
         page = _save(night, folder)
     for sentence in night.environment:
         say(f"environment: {sentence}")
     for sentence in night.trajectories:
         say(f"NOT AS RECORDED  {sentence}")
+    for sentence in night.together:
+        say(f"MOVED TOGETHER  {sentence}")
     say(f"report: {page}")
     return night
 
@@ -243,6 +247,15 @@ def _attempt(name: str, night: Night, slot: Slot, number: int, crew: Crew, works
         return Outcome(name, "infrastructure", number, f"{type(error).__name__}: {error}")
     verdict = "numbers" if deviations else "passed"
     return Outcome(name, verdict, number, deviations=deviations, record=record)
+
+
+def _moved_together(night: Night, workspace: Workspace) -> list[str]:
+    records = [outcome.record for outcome in night.outcomes.values() if outcome.record]
+    entries = {
+        each["chapter"]: bands.load(bands.baseline_path(workspace.root, each["chapter"], night.profile))
+        for each in records
+    }
+    return moved_together({each["chapter"]: each["metrics"] for each in records}, entries)
 
 
 def _details(outcome: Outcome) -> str:

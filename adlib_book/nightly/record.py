@@ -7,8 +7,8 @@ Outcomes of a chapter, and the exit code of the command (the highest counts):
     failed           3  a cell raised an error, or the time limit was reached
     infrastructure   4  the kernel died or did not start, in every attempt, or the machine failed otherwise
 
-Where every chapter passed, but a package is not what the lock says or a detector has left its recorded trajectory, the
-command ends with 1; one that could not begin its night at all ends with 2.
+Where every chapter passed, but a package is not what the lock says, a detector has left its recorded trajectory or the
+numbers have moved together, the command ends with 1; one that could not begin its night at all ends with 2.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Night:
         finished: whether all are done.
         environment: packages that are not what the lock says.
         trajectories: detectors whose first steps are not the recorded ones; see `adlib_book.nightly.trajectories`.
+        together: a sentence if the numbers have moved together, each inside its band; see `spread.moved_together`.
         outcomes: by chapter.
     """
 
@@ -74,13 +75,14 @@ class Night:
     finished: bool = False
     environment: list[str] = field(default_factory=list)
     trajectories: list[str] = field(default_factory=list)
+    together: list[str] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
         """What the command ends with: see the module."""
         codes = [EXIT_CODES[each.outcome] for each in self.outcomes.values()]
-        return max([*codes, 1 if self.environment or self.trajectories else 0])
+        return max([*codes, 1 if self.environment or self.trajectories or self.together else 0])
 
     def save(self, folder: Path) -> None:
         """Write it, whole or not at all."""

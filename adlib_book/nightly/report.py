@@ -51,6 +51,12 @@ def junit(night: Night) -> str:
     case = ElementTree.SubElement(suite, "testcase", classname="trajectories", name="are the recorded ones")
     if night.trajectories:
         _fault(suite, case, "failure", "number", "\n".join(night.trajectories))
+    suite = ElementTree.SubElement(root, "testsuite", name="together", tests="1")
+    case = ElementTree.SubElement(
+        suite, "testcase", classname="together", name="the numbers have not moved together"
+    )
+    if night.together:
+        _fault(suite, case, "failure", "number", "\n".join(night.together))
     for outcome in night.outcomes.values():
         _suite(root, outcome)
     ElementTree.indent(root)
@@ -104,6 +110,7 @@ def page(night: Night) -> str:
         f" · {minutes:.0f} minutes · exit code {night.exit_code}</p>",
         _list("This environment is not the locked one", night.environment),
         _list("Detectors whose first training steps are not the recorded ones", night.trajectories),
+        _list("All numbers together", night.together),
         _table(
             ["chapter", "verdict", "attempts", "minutes", "peak memory", "numbers"], map(_overview, outcomes)
         ),

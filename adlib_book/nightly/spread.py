@@ -21,12 +21,15 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 ALARMS = 0.01  # share of sound nights in which any number leaves its band
 SAME = 1e-6  # relative: numbers that differ by less do not depend on the arithmetic
+
+TOGETHER = 0.001  # share of sound nights in which the numbers seem to have moved together
+FEWEST = 3  # chapters with measured numbers below which that is not asked
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -127,3 +130,41 @@ def _inverse_trigamma(value: float) -> float:
     from scipy.special import polygamma
 
     return math.exp(brentq(lambda log: math.log(polygamma(1, math.exp(log))) - math.log(value), -15, 15))
+
+
+def moved_together(
+    metrics: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    entries: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> list[str]:
+    """Whether numbers have moved more than processors make them, though each may be inside its band.
+
+    Every number is a distance from its baseline in standard deviations; those of a chapter are averaged as squares,
+    since they come from the same networks and are counted as one. The sum over chapters is held against chi-squared.
+
+    Args:
+        metrics: chapter -> metric -> entry with "value", of one night.
+        entries: chapter -> metric -> baseline; those without "sd" or with one of 0 are passed over.
+
+    Returns:
+        One sentence, or none if all is well or fewer than FEWEST chapters have measured numbers.
+    """
+    from scipy.stats import chi2
+
+    squares = {}
+    for chapter, numbers in metrics.items():
+        own = [
+            (number["value"] - entry["value"]) ** 2 / (entry["sd"] ** 2 * (1 + 1 / entry["runs"]))
+            for metric, number in numbers.items()
+            if (entry := entries.get(chapter, {}).get(metric)) and entry.get("sd")
+        ]
+        if own:
+            squares[chapter] = math.fsum(own) / len(own)
+    count, total = len(squares), math.fsum(squares.values())
+    if count < FEWEST or (chance := float(chi2.sf(total, count))) >= TOGETHER:
+        return []
+    most = ", ".join(sorted(squares, key=squares.__getitem__, reverse=True)[:3])
+    return [
+        f"the numbers of {count} chapters lie {math.sqrt(total / count):.2f} standard deviations from their baselines "
+        f"(root mean square; 1 on another processor, so far once in {1 / max(chance, 1e-9):,.0f} nights); "
+        f"most in {most}"
+    ]

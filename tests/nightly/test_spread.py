@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import t
 
 from adlib_book.nightly import measure
-from adlib_book.nightly.spread import prior, spreads
+from adlib_book.nightly.spread import moved_together, prior, spreads
 
 
 def drawn(rng, sds, runs):
@@ -68,6 +68,33 @@ def test_known_degrees_of_freedom_come_out():
 def test_too_few_runs_are_refused():
     with pytest.raises(ValueError, match=r"\[2\] runs; expected three or more"):
         spreads({"auroc": [0.1, 0.2]}, 1e-3)
+
+
+# ---------------------------------------------------------------- all numbers together
+def a_night(shift, rng=None, chapters=8, numbers=6):
+    """Numbers that lie `shift` standard deviations from their baselines, or scatter like another processor's."""
+    entry = {"value": 0.8, "tolerance": 0.05, "sd": 0.01, "runs": 5}
+    names = [f"{chapter}" for chapter in range(chapters)]
+    scale = entry["sd"] * math.sqrt(1 + 1 / 5)
+    metrics = {}
+    for name in names:
+        step = scale * (
+            rng.standard_normal() if rng else shift
+        )  # one draw: numbers of a chapter move together
+        metrics[name] = {str(k): {"value": 0.8 + step} for k in range(numbers)}
+    return metrics, {name: {str(k): entry for k in range(numbers)} for name in names}
+
+
+def test_a_shift_of_all_numbers_is_found_though_each_is_inside_its_band():
+    assert moved_together(*a_night(1)) == []
+    (sentence,) = moved_together(*a_night(2.0))
+    assert "numbers of 8 chapters lie 2.00 standard deviations from their baselines" in sentence
+    assert moved_together(*a_night(2.0, chapters=2)) == [], "too few chapters to say"
+
+
+def test_sound_nights_rarely_seem_to_move_together():
+    rng = np.random.default_rng(3)
+    assert sum(bool(moved_together(*a_night(0, rng))) for _ in range(2000)) <= 8
 
 
 # ---------------------------------------------------------------- the command
