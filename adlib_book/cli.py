@@ -118,7 +118,7 @@ def baselines_update(
 def baselines_measure(
     reason: Annotated[str, typer.Option(help="why the bands change; kept in the files")],
     profile: Profile = "live",
-    arithmetics: Annotated[int, typer.Option(help="how many kinds of processor to compute like", min=3)] = 5,
+    processors: Annotated[int, typer.Option(help="how many kinds of processor to compute like", min=3)] = 5,
     seed: Annotated[
         list[int] | None, typer.Option("--seed", help="two or more, to be shown beside: --seed 1 --seed 2")
     ] = None,
@@ -127,7 +127,7 @@ def baselines_measure(
     """Make the bands of all chapters as wide as their runs scatter over processors. Hours; goes on where it stopped."""
     from adlib_book.nightly.measure import measure
 
-    for line in measure(profile, reason, arithmetics=arithmetics, seeds=seed or (), workers=workers):
+    for line in measure(profile, reason, processors=processors, seeds=seed or (), workers=workers):
         typer.echo(line)
 
 

@@ -1,9 +1,9 @@
-"""Bands from measurement: chapters are executed with other arithmetic and with other seeds, and their spread is kept.
+"""Bands from measurement: chapters are executed as on other processors and with other seeds, and their spread is kept.
 
 What a night holds is the default run on another machine, so the bands come from runs with the default seed under
-ARITHMETICS. Runs with other seeds say how much of a number is luck; that is kept beside the band, and not held.
+PROCESSORS. Runs with other seeds say how much of a number is luck; that is kept beside the band, and not held.
 
-Runs lie below `_build/measured/`, one folder for each arithmetic and seed. A call that was interrupted goes on there.
+Runs lie below `_build/measured/`, one folder for each processor and seed. A call that was interrupted goes on there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace
 
 # Each makes torch's libraries compute as on another processor; those of newer processors are what is there by default.
-ARITHMETICS: dict[str, dict[str, str]] = {
+PROCESSORS: dict[str, dict[str, str]] = {
     "as it is": {},
     "SSE 4.1 convolutions": {"ONEDNN_MAX_CPU_ISA": "SSE41"},
     "no vector instructions": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"},
@@ -45,19 +45,19 @@ def measure(
     profile: str,
     reason: str,
     *,
-    arithmetics: int = len(ARITHMETICS),
+    processors: int = len(PROCESSORS),
     seeds: Iterable[int] = (),
     workers: int | None = None,
 ) -> list[str]:
-    """Execute all chapters with each arithmetic, then with each seed, and write what follows as their baselines.
+    """Execute all chapters as on each processor, then with each seed, and write what follows as their baselines.
 
-    A number's value becomes the mean over the arithmetics, its band the one of `adlib_book.nightly.spread`. An
-    arithmetic that this processor computes like an earlier one is left out.
+    A number's value becomes the mean over the processors, its band the one of `adlib_book.nightly.spread`. A
+    processor as which this one computes no differently than as an earlier one is left out.
 
     Args:
         profile: "smoke", "live" or "paper".
         reason: kept in the files.
-        arithmetics: how many of ARITHMETICS, from the first; at least three.
+        processors: how many of PROCESSORS, from the first; at least three.
         seeds: further seeds of the chapters that declare one.
         workers: chapters at once; by default as many as cores and memory allow.
 
@@ -65,15 +65,15 @@ def measure(
         One line per number that was changed, then the widths in words.
 
     Raises:
-        ValueError: no reason, fewer than three arithmetics that differ, an unknown profile.
+        ValueError: no reason, fewer than three processors that differ, an unknown profile.
         ChapterError: chapters failed; what was run is kept.
     """
     bands.check_reason(reason)
     workspace = Workspace.here()
     runs = distinct(
         {
-            name: _run(workspace, profile, name, ARITHMETICS[name], {}, workers)
-            for name in [*ARITHMETICS][:arithmetics]
+            name: _run(workspace, profile, name, PROCESSORS[name], {}, workers)
+            for name in [*PROCESSORS][:processors]
         }
     )
     others = [_run(workspace, profile, f"seed {seed}", {}, {"seed": seed}, workers) for seed in seeds]
@@ -111,7 +111,7 @@ def distinct(runs: Mapping[str, Records]) -> dict[str, Records]:
     seen = []
     for name, records in runs.items():
         if (numbers := _values([records])) in seen:
-            say(f"{name}: computed like an earlier arithmetic on this processor, left out")
+            say(f"{name}: computed here like an earlier one, left out")
             continue
         seen.append(numbers)
         different[name] = records
@@ -136,7 +136,7 @@ def _run(
     parameters: Mapping[str, Any],
     workers: int | None,
 ) -> Records:
-    """All chapters under one arithmetic or seed; those that are there already are taken as they are."""
+    """All chapters as on one processor or with one seed; those that are there already are taken as they are."""
     say(f"{profile}, {name}")
     place = Workspace(workspace.root, f"_build/measured/{name.replace(' ', '-')}")
     with _environment(variables):

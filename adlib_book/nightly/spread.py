@@ -79,11 +79,11 @@ def spreads(
     dof, variance = prior([sds[key] for key in moved], count - 1) if moved else (math.inf, 0.0)
     chance = 1 - (1 - alarms) ** (1 / len(values))
     factor = float(t.ppf(1 - chance / 2, min(dof + count - 1, 1e6))) * math.sqrt(1 + 1 / count)
-    found = {}
+    result = {}
     for key, mean in means.items():
         sd = _moderated(sds[key], count - 1, dof, variance) if key in moved else 0.0
-        found[key] = Spread(mean, sd, max(factor * sd, smallest * max(abs(mean), smallest)), count)
-    return found
+        result[key] = Spread(mean, sd, max(factor * sd, smallest * max(abs(mean), smallest)), count)
+    return result
 
 
 def _moves(runs: Sequence[float]) -> bool:

@@ -60,8 +60,8 @@ def test_known_degrees_of_freedom_come_out():
     own, dof = 4, 5
     variances = 0.01 * dof / rng.chisquare(dof, 20_000)
     sds = np.sqrt(variances * rng.chisquare(own, 20_000) / own)
-    found, variance = prior(list(sds), own)
-    assert found == pytest.approx(dof, rel=0.1)
+    common, variance = prior(list(sds), own)
+    assert common == pytest.approx(dof, rel=0.1)
     assert variance == pytest.approx(0.01, rel=0.05)
 
 
@@ -98,7 +98,7 @@ def test_sound_nights_rarely_seem_to_move_together():
 
 
 # ---------------------------------------------------------------- the command
-def test_the_command_runs_each_arithmetic_once_and_goes_on_where_it_stopped(workspace, monkeypatch, capsys):
+def test_the_command_runs_as_each_processor_once_and_goes_on_where_it_stopped(workspace, monkeypatch, capsys):
     calls = []
 
     def run_all(names, profile, parameters, *, workspace, workers):
@@ -119,13 +119,13 @@ def test_the_command_runs_each_arithmetic_once_and_goes_on_where_it_stopped(work
     monkeypatch.setattr(measure.Workspace, "here", lambda: workspace)
     monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
     lines = measure.measure("live", "first time", seeds=(1, 2))
-    assert [seed for _, seed, _ in calls] == [0] * len(measure.ARITHMETICS) + [1, 2]
+    assert [seed for _, seed, _ in calls] == [0] * len(measure.PROCESSORS) + [1, 2]
     assert len({folder for folder, _, _ in calls}) == len(calls), "runs never meet"
     assert calls[2][2] == "default"
     assert "ATEN_CPU_CAPABILITY" not in measure.os.environ
-    assert "AVX2: computed like an earlier arithmetic on this processor, left out" in capsys.readouterr().err
+    assert "AVX2: computed here like an earlier one, left out" in capsys.readouterr().err
     assert lines[0].startswith("01_tiny: auroc: none -> 0.535")
     assert lines[-1].startswith("1 bands: median half-width")
     (entry,) = measure.bands.load(measure.bands.baseline_path(workspace.root, "01_tiny", "live")).values()
-    assert entry["runs"] == len(measure.ARITHMETICS) - 1
+    assert entry["runs"] == len(measure.PROCESSORS) - 1
     assert entry["seeds_sd"] == pytest.approx(0.01 / math.sqrt(2))
