@@ -25,6 +25,8 @@ endif
 # the make of macOS (3.81) gives each line a shell of its own.
 run = python=$(python) && "$$python" -m
 WORKERS ?= 2
+# Options of make faults: --write for the page, --only WORD, --chapters, --sample N
+FAULTS ?=
 TESTS ?= tests/house
 ARGS ?= --help
 PORT ?= 8000
@@ -61,7 +63,7 @@ adlib: ## the command adlib of this checkout: make adlib ARGS="data list"
 	@$(run) adlib_book.cli $(ARGS)
 
 faults: ## put the catalogue of faults in, one at a time, and say who notices (resumable)
-	@python=$(python) && "$$python" tests/faults/put_in.py
+	@python=$(python) && "$$python" tests/faults/put_in.py $(FAULTS)
 
 format: ## put code and notebooks into house style
 	@$(run) ruff check --fix . && "$$python" -m ruff format . && "$$python" -m nbstripout notebooks/*.ipynb

@@ -58,8 +58,9 @@ def chapter_table(record: Mapping[str, Any], past: Sequence[Mapping[str, Any]], 
         verdict = "outside" if metric in outside else "drifts" if metric in drifting else "inside"
         if low is None:
             verdict = "no band yet"
-        rows.append(_row(metric, verdict, [*values, entry["value"]], low, high))
-    heads = "".join(f"<th>{head}</th>" for head in ("number", "verdict", "value", "band", "runs"))
+        luck = entries.get(metric, {}).get("seeds_sd")
+        rows.append(_row(metric, verdict, [*values, entry["value"]], low, high, luck))
+    heads = "".join(f"<th>{head}</th>" for head in ("number", "verdict", "value", "band", "seeds", "runs"))
     table = (
         f"<table class='table'><thead><tr>{heads}</tr></thead><tbody>\n"
         + "\n".join(rows)
@@ -68,12 +69,20 @@ def chapter_table(record: Mapping[str, Any], past: Sequence[Mapping[str, Any]], 
     return f'{_origin(record, len(earlier))}\n\n<div class="watched-numbers">\n{table}\n</div>'
 
 
-def _row(metric: str, verdict: str, values: Sequence[float], low: float | None, high: float | None) -> str:
+def _row(
+    metric: str,
+    verdict: str,
+    values: Sequence[float],
+    low: float | None,
+    high: float | None,
+    luck: float | None,
+) -> str:
     cells = [
         f"<code>{_breakable(metric)}</code>",
         verdict,
         f"{values[-1]:.4g}",
         "none" if low is None else f"{low:.4g} to {high:.4g}",
+        "" if luck is None else f"± {luck:.2g}",
         sparkline(values, low, high),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
@@ -143,5 +152,45 @@ def sparkline(values: Sequence[float], low: float | None, high: float | None) ->
 
 
 def write_page(page: Path, records: Iterable[Mapping[str, Any]], workspace: Workspace) -> None:
-    """Append the sections of `watched_numbers` to a staged page."""
-    write_atomic(page, page.read_text() + "\n" + watched_numbers(records, workspace))
+    """Put what is known of the instrument onto a staged page, and append the sections of `watched_numbers`."""
+    records = list(records)
+    text = page.read_text()
+    text = text.replace("<!-- widths -->", widths(records, workspace))
+    text = text.replace("<!-- faults -->", faults(workspace))
+    write_atomic(page, text + "\n" + watched_numbers(records, workspace))
+
+
+def widths(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> str:
+    """How wide the bands of these runs' chapters are, in one sentence."""
+    entries = [
+        entry
+        for record in records
+        for entry in load(baseline_path(workspace.root, record["chapter"], record["profile"])).values()
+    ]
+    if not entries:
+        return "No number has a band yet."
+    halves = sorted(entry["tolerance"] for entry in entries)
+    measured = sum("sd" in entry for entry in entries)
+    wide = sum(half > 0.1 for half in halves)
+    return (
+        f"**{len(halves)} numbers are watched, {measured} with a measured band. Half of the bands reach at most "
+        f"{halves[len(halves) // 2]:.2g} to either side; {wide} reach further than 0.1.**"
+    )
+
+
+def faults(workspace: Workspace) -> str:
+    """How many faults put in on purpose were noticed, by whom, and the names of the others."""
+    path = workspace.root / "baselines" / "faults.json"
+    if not path.is_file():
+        return "The faults have not been put in yet."
+    rows = json.loads(path.read_text())
+    unnoticed = [row["fault"] for row in rows if not row["noticed_by"]]
+    by_steps = sum(any("trajectories" in check for check in row["noticed_by"]) for row in rows)
+    training = [row for row in rows if row["touches"] == "training"]
+    steps_of_training = sum(any("trajectories" in check for check in row["noticed_by"]) for row in training)
+    text = (
+        f"**{len(rows) - len(unnoticed)} of {len(rows)} faults were noticed**: {by_steps} by the trajectories, the "
+        f"others by unit tests. Of the {len(training)} that touch training the trajectories noticed "
+        f"{steps_of_training}."
+    )
+    return text + (" Nobody noticed: " + "; ".join(unnoticed) + "." if unnoticed else "")

@@ -18,6 +18,7 @@ import yaml
 
 from adlib.errors import ChapterError
 from adlib.files import write_atomic
+from adlib_book.nightly import divergence
 from adlib_book.runner.workspace import Workspace
 from adlib_book.site import numbers, pages, reference
 from adlib_book.site.chapter_page import numbers_outside, staged_notebook
@@ -47,6 +48,8 @@ def make_stage(records: Sequence[Mapping[str, Any]], workspace: Workspace) -> Pa
         pages.write_data(stage)
     if (stage / "book" / "watched_numbers.md").is_file():
         numbers.write_page(stage / "book" / "watched_numbers.md", records, workspace)
+    if divergence.path(workspace.root).is_file():
+        divergence.write_figure(workspace.root, stage)
     pages.write_landing(stage, notebooks)
     _write_config(stage, workspace)
     return stage
