@@ -40,7 +40,7 @@ KINDS = {
     "tests/colab/": "chapter",
     "tests/runner/": "chapter",
     "tests/nightly/test_night.py": "chapter",
-    "tests/trajectories/": "slow",
+    "tests/trajectories/test_other_arithmetic.py": "slow",
     "tests/browser/": "browser",
 }
 PAGES = {"site", "smoke_site", "address", "built"}
