@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import fft
 
 VISIBLE = 6  # grey levels of 255; smaller changes are less than the sensor noise of the surfaces
 EDGE = 0.35  # opacity at the rim of a defect, rising to 1 inside
@@ -25,6 +24,8 @@ def _uniform(rng: np.random.Generator, count: int, low: float, high: float) -> n
 def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int, int], sigma: float) -> np.ndarray:
     """Isotropic noise of unit variance with features about `sigma` pixels wide."""
     _, height, width = shape
+    from scipy import fft  # takes half a second, see test_imports
+
     spectrum = fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
     frequency = fft.fftfreq(height)[:, None] ** 2 + fft.rfftfreq(width)[None] ** 2
     field = fft.irfft2(

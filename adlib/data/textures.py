@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
-from scipy import fft
 
 from adlib.data.collection import GOOD, Collection, stack_to_tensor
 from adlib.data.defects import add_defect
@@ -32,6 +31,8 @@ def noise(rng: np.random.Generator, count: int, size: int, across: float, along:
     Returns:
         float32 (count, size, size), mean 0 and variance 1 over the stack.
     """
+    from scipy import fft  # takes half a second, see test_imports
+
     spectrum = fft.rfft2(rng.standard_normal((count, size, size), dtype=np.float32))
     vertical = np.exp(-2.0 * (np.pi * across * fft.fftfreq(size)) ** 2)
     horizontal = np.exp(-2.0 * (np.pi * along * fft.rfftfreq(size)) ** 2)

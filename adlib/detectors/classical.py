@@ -15,9 +15,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest as Forest
-from sklearn.svm import OneClassSVM
 from torch import Tensor, nn
 
 from adlib.detectors import base
@@ -101,6 +98,8 @@ class _Classical(AtOnceDetector):
         if len(images) < 2:
             raise ValueError(f"{self.name} needs at least 2 training images, got {len(images)}.")
         pixels = torch.cat([contrast_pixels(self.normalise(part)).cpu() for part in images.split(512)])
+        from sklearn.decomposition import PCA  # takes seconds, see test_imports
+
         pca = PCA(self.config.variance, svd_solver="full").fit(pixels.numpy())
         self.part("components", Store).keep(mean=pca.mean_, directions=pca.components_)
         self._learn_codes(pca.transform(pixels.numpy()).astype(pixels.numpy().dtype))
@@ -166,6 +165,8 @@ class OneClassSvm(_Classical):
     _tensors = ("supports", "weights", "offset", "gamma")
 
     def _learn_codes(self, codes: np.ndarray) -> None:
+        from sklearn.svm import OneClassSVM
+
         gamma = self.config.gamma or 1.0 / (codes.shape[1] * codes.var())
         machine = OneClassSVM(nu=self.config.nu, gamma=float(gamma)).fit(codes)
         self.part("machine", Store).keep(
@@ -227,6 +228,8 @@ class IsolationForest(_Classical):
 
     def _learn_codes(self, codes: np.ndarray) -> None:
         subsample = min(self.config.subsample, len(codes))
+        from sklearn.ensemble import IsolationForest as Forest
+
         forest = Forest(n_estimators=self.config.trees, max_samples=subsample, random_state=self.seed)
         forest.fit(codes)
         trees = [tree.tree_ for tree in forest.estimators_]

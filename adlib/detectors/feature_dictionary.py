@@ -19,8 +19,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from adlib.detectors import base
@@ -118,6 +116,9 @@ class FeatureDictionary(AtOnceDetector):
             windows = [images[(row, slice(None), *self._places[p])] for row, p in zip(rows, part % places)]
             features.append(self._features(self._colours(torch.stack(windows))))
         table = torch.cat(features).cpu().numpy()
+        from sklearn.cluster import KMeans  # takes seconds, see test_imports
+        from sklearn.decomposition import PCA
+
         pca = PCA(self.config.variance, svd_solver="full").fit(table)
         codes = pca.transform(table)
         means = KMeans(self.config.entries, n_init=1, random_state=self.seed).fit(codes)

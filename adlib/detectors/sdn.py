@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adlib import losses, metrics, scores
+from adlib import losses, scores
 from adlib.data import StreamedBatches, to_uint8
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
@@ -248,6 +248,8 @@ def pseudo_aurocs(detector: Detector, validation: Tensor) -> dict[str, float]:
 
     Source: ours; Chung et al. 2020 chose by the AUROC on the test set.
     """
+    from adlib import metrics  # with scipy and scikit-learn, seconds
+
     generator = torch.Generator().manual_seed(detector.seed)
     normal = detector.anomaly_score(validation)
     images = detector.normalise(validation)

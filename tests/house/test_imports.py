@@ -1,0 +1,40 @@
+"""What is imported at the start: nobody waits for a library that the next line may not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LATER = (
+    "sklearn",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+    "IPython",
+    "ipywidgets",
+    "torchvision",
+    "sympy",
+)
+
+
+@pytest.mark.parametrize(
+    "line", ["from adlib import load, make_detector", "from adlib import Detector, catalogue, detector_names"]
+)
+def test_slow_libraries_are_imported_where_they_are_needed(line):
+    script = f"import sys, torch; before = {{*sys.modules}}; {line}; print(*{{*sys.modules}} - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    early = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not early & {*LATER}
+
+
+def test_the_package_alone_does_not_import_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, adlib; print('torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"
