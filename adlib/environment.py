@@ -42,6 +42,7 @@ COMPUTING = (
     *(
         "experiment.py",
         "files.py",
+        "folding.py",
         "losses.py",
         "metrics.py",
         "models",

@@ -7,6 +7,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -30,11 +31,14 @@ from adlib.devices import network_dtype, pick_device
 from adlib.environment import source_hash
 from adlib.errors import unknown_name
 from adlib.files import read_tensors, write_tensors
+from adlib.folding import FoldedNetworks
 from adlib.training import History, Schedule
 
 M = TypeVar("M", bound=nn.Module)
 THRESHOLD_QUANTILE = 0.95  # of the validation-normal scores: about 5 % false alarms by construction
 MAP_QUANTILE = 0.999  # of the validation-normal pixels: the top of the shared colour scale
+# Networks that score in the place of a detector's own, by its id(); of this thread, so that others may score too.
+_SCORING: ContextVar[Mapping[int, nn.ModuleDict]] = ContextVar("scoring", default=MappingProxyType({}))
 
 
 class Examination(NamedTuple):
@@ -138,6 +142,7 @@ class Detector(ABC):
         self.map_scale: float | None = None
         self.other_scales: dict[str, float] = {}  # of the Examination's other_maps, by name
         self.anomalies: Tensor | None = None
+        self._folded = FoldedNetworks()
         with self.seeded(), _default_dtype(self.dtype):
             self.networks = nn.ModuleDict(self.build())
         self.networks.to(self.device).to(memory_format=torch.channels_last)
@@ -158,6 +163,15 @@ class Detector(ABC):
         return {}
 
     @property
+    def networks(self) -> nn.ModuleDict:
+        """The networks by name; while images are scored, a copy with BatchNorm folded into the convolutions."""
+        return _SCORING.get().get(id(self), self._networks)
+
+    @networks.setter
+    def networks(self, networks: nn.ModuleDict) -> None:
+        self._networks = networks
+
+    @property
     def averaged_networks(self) -> nn.ModuleDict:
         """The networks whose weights the loop averages, by name."""
         return nn.ModuleDict({name: self.networks[name] for name in self.averaged or self.networks})
@@ -176,6 +190,14 @@ class Detector(ABC):
     @abstractmethod
     def inference_step(self, images: Tensor) -> Examination:
         """Scores, maps and reconstructions of a batch (B, C, H, W) in [-1, 1], networks in evaluation mode."""
+
+    def score_step(self, images: Tensor, score: str) -> Tensor:
+        """One score (B,) of a batch (B, C, H, W) in [-1, 1]; for detectors whose other scores cost more than it.
+
+        Args:
+            images: in [-1, 1]. score: a name of `inference_step`'s scores.
+        """
+        return self._score_of(self.inference_step(images), score)
 
     # ------------------------------------------------------------------ helpers for subclasses
     def part(self, name: str, kind: type[M]) -> M:
@@ -312,7 +334,7 @@ class Detector(ABC):
     def calibrate(self, validation: ValidationImages) -> None:
         """Learn a threshold per score (95th percentile) and each map's scale (99.9th) from validation-normal images."""
         seen = self.examine(_validation_only(validation).images)
-        self._score_of(seen)
+        self._score_of(seen, self.config.score)
         self.thresholds = {
             name: float(torch.quantile(score.double(), THRESHOLD_QUANTILE))
             for name, score in seen.scores.items()
@@ -327,10 +349,8 @@ class Detector(ABC):
             images: uint8 (N, C, H, W).
             batch_size: images per portion; it does not change a score (beyond float rounding).
         """
-        images = self._checked(images)
-        self.networks.eval()
-        with torch.no_grad():
-            parts = [self.inference_step(self.normalise(part)) for part in images.split(batch_size)]
+        with self._scoring():
+            parts = [self.inference_step(part) for part in self._portions(images, batch_size)]
 
         def whole(tensors: Iterable[Tensor]) -> Tensor:
             return torch.cat([tensor.to("cpu", self.dtype) for tensor in tensors])
@@ -344,7 +364,9 @@ class Detector(ABC):
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """(N,) scores by `config.score`; larger means more anomalous. images: uint8 (N, C, H, W)."""
-        return self._score_of(self.examine(images))
+        with self._scoring():
+            parts = [self.score_step(part, self.config.score) for part in self._portions(images)]
+        return torch.cat([part.to("cpu", self.dtype) for part in parts])
 
     def anomaly_map(self, images: Tensor) -> Tensor:
         """(N, H, W) maps; larger means more anomalous. Show them on one scale, 0 to `map_scale`."""
@@ -381,10 +403,8 @@ class Detector(ABC):
             The error, smaller is better; None where normal images cannot tell checkpoints apart: in a phase of the
             training before the one that scores, and for classifiers, which reconstruct nothing.
         """
-        images = self._checked(images)
-        self.networks.eval()
-        with torch.no_grad():
-            errors = [self._reconstruction_errors(self.normalise(part)) for part in images.split(64)]
+        with self._scoring():
+            errors = [self._reconstruction_errors(part) for part in self._portions(images)]
         return float(torch.cat(errors).mean())
 
     def _reconstruction_errors(self, images: Tensor) -> Tensor:
@@ -448,11 +468,26 @@ class Detector(ABC):
         detector.other_scales = metadata.get("other_scales", {})
         return detector
 
-    def _score_of(self, seen: Examination) -> Tensor:
-        """The score that the settings name."""
-        if self.config.score not in seen.scores:
-            raise unknown_name(f"score of {self.name}", self.config.score, seen.scores)
-        return seen.scores[self.config.score]
+    def _score_of(self, seen: Examination, score: str) -> Tensor:
+        """One score by name."""
+        if score not in seen.scores:
+            raise unknown_name(f"score of {self.name}", score, seen.scores)
+        return seen.scores[score]
+
+    @contextlib.contextmanager
+    def _scoring(self) -> Iterator[None]:
+        """Evaluation mode, no gradients, BatchNorm folded."""
+        self.networks.eval()
+        token = _SCORING.set({**_SCORING.get(), id(self): self._folded.of(self.networks)})
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            _SCORING.reset(token)
+
+    def _portions(self, images: Tensor, batch_size: int = 64) -> Iterator[Tensor]:
+        """Images, uint8 (N, C, H, W), as batches in [-1, 1] on the device."""
+        return map(self.normalise, self._checked(images).split(batch_size))
 
     def _checked(self, images: Tensor) -> Tensor:
         if not isinstance(images, Tensor) or images.dtype != torch.uint8:

@@ -75,6 +75,18 @@ class Config(base.Config):
         return cls(steps=20_000, width=64, discriminator_width=64, checkpoints=40)
 
 
+def pixel_score(images: Tensor, reconstructions: Tensor, score: str) -> Tensor:
+    """One of the scores that need reconstructions only, (B,).
+
+    Args:
+        images, reconstructions: (B, C, H, W) in [-1, 1].
+        score: "G" or "worst_patch".
+    """
+    if score == "G":
+        return scores.residual_l2(images, reconstructions)
+    return scores.worst_patch(scores.residual_map(images, reconstructions))
+
+
 class Dagan(Detector):
     """DAGAN with the scores "G", "DG" and "worst_patch". Images are square, the side a power of two from 16 on."""
 
@@ -122,6 +134,11 @@ class Dagan(Detector):
     def restraint(self) -> Tensor | float:
         """Share of L_adv that the discriminator may pursue, a scalar from 0 to 1: all of it in the paper."""
         return 1.0
+
+    def score_step(self, images: Tensor, score: str) -> Tensor:
+        if score == "DG":
+            return super().score_step(images, score)
+        return pixel_score(images, self.networks["generator"](images), score)
 
     def inference_step(self, images: Tensor) -> Examination:
         reconstructions = self.networks["generator"](images)

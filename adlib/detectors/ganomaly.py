@@ -149,6 +149,18 @@ class Ganomaly(Detector):
                 self.networks["discriminator"].apply(initialise_dcgan)
             self.optimisers["discriminator"].state.clear()
 
+    def score_step(self, images: Tensor, score: str) -> Tensor:
+        generator = self.part("generator", Generator)
+        if score == "D0":
+            generated = generator(images)
+            return scores.latent_distance(generated.latent, generated.latent_again)
+        image = generator.decoder(generator.encoder(images))
+        if score == "D3":
+            return scores.pixel_distance(images, image)
+        _, features = self.networks["discriminator"](torch.cat([images, image]))
+        distance = {"D1": scores.feature_distance_l1, "D2": scores.feature_distance_l2}[score]
+        return distance(*features.chunk(2))
+
     def inference_step(self, images: Tensor) -> Examination:
         generated = self.networks["generator"](images)
         _, features = self.networks["discriminator"](images)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from adlib import losses, scores
 from adlib.detectors import base
 from adlib.detectors.base import Detector, Examination
+from adlib.detectors.dagan import pixel_score
 from adlib.detectors.shapes import square_side
 from adlib.models.ganomaly import initialise_dcgan
 from adlib.models.skip_ganomaly import FeatureDiscriminator
@@ -109,6 +110,11 @@ class SkipGanomaly(Detector):
             "discriminator": discriminator_loss,
         }
         return {name: value.detach() for name, value in parts.items()}
+
+    def score_step(self, images: Tensor, score: str) -> Tensor:
+        if score == "A":
+            return super().score_step(images, score)
+        return pixel_score(images, self.networks["generator"](images), score)
 
     def inference_step(self, images: Tensor) -> Examination:
         reconstructions = self.networks["generator"](images)
