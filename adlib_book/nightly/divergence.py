@@ -27,7 +27,7 @@ DETECTORS = {
     "dagan": "generator_error",
     "ssim_ae": "reconstruction",
 }  # and the loss drawn
-DATASET, SIDE, STEPS = "texture/wood", 64, 200
+DATASET, SIDE, STEPS = "texture/wood", 32, 200
 OTHER = "an old processor"
 TEXT_AT = {"fp32": 2.0, "fp64": 1e-8}  # where the lines leave room for their names
 
