@@ -86,6 +86,33 @@ def chapters_run(
     _finish(run_and_check(names, profile, parameters, force=force, workers=workers))
 
 
+@chapters.command("sentences")
+def chapters_sentences(
+    name: Annotated[str | None, typer.Argument(help="chapter")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="every chapter")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="put the numbers as they are now into the prose")
+    ] = False,
+) -> None:
+    """Hold every decimal of the prose against the ledger, the printed tables and the settings; executes nothing."""
+    import nbformat
+
+    from adlib.files import write_atomic
+    from adlib_book.runner.workspace import Workspace
+    from adlib_book.site import sentences
+
+    lines = []
+    for each in map(Workspace.here().chapter, _chapters(name, all_)):
+        notebook, bindings = nbformat.read(each, as_version=4), sentences.read(sentences.path_of(each))
+        if write:
+            lines += [f"{each.stem} {line}" for line in sentences.rewrite(notebook, bindings)]
+            sentences.write(sentences.path_of(each), bindings)
+            write_atomic(each, nbformat.writes(notebook) + "\n")
+        lines += [f"{each.stem} {line}" for line in sentences.findings(notebook, bindings)]
+    typer.echo("\n".join(lines) or "every decimal is what its expression gives")
+    _end(1 if lines else 0)
+
+
 @baselines.command("check")
 def baselines_check(
     name: Annotated[str | None, typer.Argument(help="chapter")] = None,
