@@ -1,10 +1,19 @@
 """Numbers printed in the papers, for tables that put them beside ours. None of them was measured here.
 
 Each table is a CSV file in this folder: the first line names the columns, the first column the rows, and a cell is
-written as the paper prints it. "~0.983" was recalled and not verified at the source, "lost" cannot be read in the
-copy of the paper that this book works from; the last column says which kinds a row holds. Each function names the
-table it comes from. Recalled numbers stand apart, in functions whose name ends in `_recalled`; pages show them
-with a "~".
+written as the paper prints it. Every cell is one of these:
+
+printed    in that paper, of its own experiments
+cited      in that paper, taken over from another: the column's name ends in "(cited)", or the last column says so
+recalled   "~0.983": from memory, not verified at the source
+lost       "lost": printed, and not to be read in the copy of the paper that this book works from
+none       "none": not in print
+
+The last column of a file says which kinds a row holds; `origins` says it cell by cell, and `marked` gives a table whole
+as a page shows it, with the marks of `LEGEND`. The other functions give numbers, and name the table that these come
+from. Recalled numbers stand apart, in functions whose name ends in `_recalled`; pages show them with a "~".
+
+What is not here is in figures only, or not to be had: DAGAN's AUROCs on its two private sets and with few images.
 """
 
 from __future__ import annotations
@@ -14,9 +23,55 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from adlib.errors import unknown_name
+
+LEGEND = "~ recalled, not verified; † taken over from another paper; lost: printed, not to be read; –: not in print"
 CHUNG_COPIED = ("ocsvm", "isolation_forest", "anogan", "deep_svdd")
 CHUNG_SURFACES_COPIED = ("anogan", "feature_dictionary", "ssim_ae")
+_CITED = " (cited)"  # ends the name of a column that a paper has taken over
 _KIM_SETS = ("mnist", "fashion_mnist", "cifar10", "cifar100")
+
+
+def table_names() -> list[str]:
+    """The printed tables: what `marked` and `origins` take."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.csv") if path.stem != "settings")
+
+
+def marked(name: str) -> pd.DataFrame:
+    """A printed table whole, as text, every cell with its mark: "0.983", "~0.983", "0.54†", "lost", "–".
+
+    Args:
+        name: one of `table_names()`. See `LEGEND` for the marks.
+
+    Returns:
+        Rows and columns as in the file, averages among them; numbers as printed, so some tables are in per cent.
+
+    Raises:
+        ValueError: no such table; the nearest is suggested.
+    """
+    kinds = origins(name)
+    return _cells(name).replace("none", "–").mask(kinds == "cited", lambda cells: cells + "†")
+
+
+def origins(name: str) -> pd.DataFrame:
+    """Where each cell of a printed table comes from: "printed", "cited", "recalled", "lost" or "none".
+
+    Args:
+        name: one of `table_names()`.
+
+    Returns:
+        Rows and columns as in `marked`.
+
+    Raises:
+        ValueError: no such table; the nearest is suggested.
+    """
+    table = _file(name)
+    kinds = pd.DataFrame("printed", table.index, table.columns)
+    kinds.loc[[kinds_of_row.startswith("cited") for kinds_of_row in table["cells"]]] = "cited"
+    kinds.loc[:, [column.endswith(_CITED) for column in table]] = "cited"
+    kinds = kinds.mask(table.apply(lambda column: column.str.startswith("~")), "recalled")
+    kinds = kinds.mask(table.isin(["lost", "none"]), table)
+    return kinds.drop(columns="cells").rename(columns=_plain)
 
 
 def tang_distances() -> pd.DataFrame:
@@ -26,7 +81,28 @@ def tang_distances() -> pd.DataFrame:
 
     Source: Tang et al., "The industrial application and the method of improvement of GANomaly", Tables II and III.
     """
-    return _of_mvtec(_numbers(_cells("tang_distances")))
+    return _of_mvtec(_numbers(_cells("tang_distances").drop(columns="table")))
+
+
+def tang_tables() -> pd.DataFrame:
+    """The same numbers as they are printed, in two tables: index (table "II" or "III", "mvtec/<category>").
+
+    Table II holds the categories with the best D3, Table III those with the best D1; the cable, where both are equal,
+    stands in both.
+
+    Source: Tang et al., Tables II and III.
+    """
+    where = _cells("tang_distances")["table"].str.split(" and ")
+    table = tang_distances().assign(table=where.to_numpy()).explode("table")
+    return table.set_index("table", append=True).swaplevel().sort_index(level="table", sort_remaining=False)
+
+
+def tang_wood() -> pd.Series:
+    """AUROC on the private wood line, index D1, D2, D3.
+
+    Source: Tang et al., Table IV.
+    """
+    return _numbers(_cells("tang_wood")).loc["wood_line"].rename(None)
 
 
 def tang_contamination() -> pd.DataFrame:
@@ -45,11 +121,47 @@ def dagan_recalled() -> pd.DataFrame:
 
     Not verified at the source. What speaks for the numbers: the wins they imply (13 of 17 sets over GAN rivals,
     9 of 15 with the U-Net) and the largest gain (toothbrush, 0.250) are those that the paper's text states.
-    GANomaly's column equals D1 of `tang_distances` in all twelve shared categories and is left out here.
+    GANomaly's column equals D1 of `tang_distances` in the twelve categories that both have: these cells are read
+    there, and NaN here; `marked("dagan_recalled")` shows all fifteen. The two private sets of the comparison, phone
+    glass and wood, are in a figure only and left out.
 
     Source: Tang et al. 2020 (DAGAN), table of MVTec AD results, recalled.
     """
     return _of_mvtec(_numbers(_cells("dagan_recalled"), recalled=True))
+
+
+def anomalib_ganomaly() -> pd.Series:
+    """AUROC of GANomaly in another implementation, anomalib's: index "mvtec/<category>".
+
+    The library is maintained by the first author of GANomaly. Its mean over the same fifteen categories is 0.421, where
+    the DAGAN paper has 0.782 for what carries the same name.
+
+    Source: the benchmark in anomalib's repository, April 2025.
+    """
+    return _of_mvtec(_numbers(_cells("anomalib_ganomaly")).drop(index="average"))["ganomaly"]
+
+
+def bergmann_surfaces() -> pd.DataFrame:
+    """Pixel AUROC of the first comparison on MVTec AD: index "mvtec/<category>", columns by detector name, two digits.
+
+    "ssim_ae" and "l2_ae" are one auto-encoder with two losses, "variation_model" the texture or variation model,
+    which was not run on four objects (NaN). Chung et al. took over three of the columns, and not "l2_ae".
+
+    Source: Bergmann et al. 2019 (MVTec AD), as reproduced in slides.
+    """
+    return _of_mvtec(_numbers(_cells("bergmann_surfaces")))
+
+
+def mvtec_counts() -> pd.DataFrame:
+    """What MVTec AD holds: index "mvtec/<category>", counts of images, of defect groups and of regions, side in pixels.
+
+    Columns: kind ("texture" or "object"), train, test_good, test_defective, defect_groups, defect_regions, side.
+    The printed totals are the sums of the columns. A copy may hold fewer or smaller images: `load` says what it has.
+
+    Source: Bergmann et al. 2019, table of the data.
+    """
+    cells = _cells("mvtec_counts")
+    return _of_mvtec(_numbers(cells.drop(columns="kind")).astype(int).assign(kind=cells["kind"])[list(cells)])
 
 
 def chung_classes() -> pd.DataFrame:
@@ -60,18 +172,35 @@ def chung_classes() -> pd.DataFrame:
 
     Source: Chung et al. 2020 (OE-SDN), Table 1.
     """
-    return _numbers(_cells("chung_classes")).rename_axis("dataset")
+    table = _numbers(_cells("chung_classes")).rename_axis("dataset")
+    return table[~table.index.str.endswith("/average")]
+
+
+def chung_averages() -> pd.DataFrame:
+    """The printed averages of `chung_classes` and `chung_surfaces`, columns by detector name.
+
+    Index: "mnist" and "cifar10", of the ten classes each; "textures" and "objects", of two digits. The last is printed
+    as "Average" below the table, and is of the ten objects, not of all fifteen categories. NaN: not in that table.
+
+    Source: Chung et al. 2020 (OE-SDN), Tables 1 and 2.
+    """
+    both = pd.concat([_numbers(_cells(name)) for name in ("chung_classes", "chung_surfaces")])
+    averages = both[both.index.str.contains("average")]
+    return averages.rename(
+        index=lambda name: name.removesuffix("/average").removeprefix("average_of_")
+    ).rename_axis(None)
 
 
 def chung_surfaces() -> pd.DataFrame:
     """Pixel AUROC on MVTec AD: index "mvtec/<category>", columns by detector name, two digits.
 
-    The three columns of `CHUNG_SURFACES_COPIED` are those of Bergmann et al. 2019. The printed row "Average" below
-    the objects is the mean over the objects, not over all categories.
+    The three columns of `CHUNG_SURFACES_COPIED` are those of Bergmann et al. 2019, see `bergmann_surfaces`. The
+    averages, of textures and of objects, are in `chung_averages`. At which size the images were seen is not printed.
 
     Source: Chung et al. 2020 (OE-SDN), Table 2.
     """
-    return _of_mvtec(_numbers(_cells("chung_surfaces")))
+    table = _numbers(_cells("chung_surfaces"))
+    return _of_mvtec(table[~table.index.str.startswith("average")])
 
 
 def chung_transforms() -> pd.DataFrame:
@@ -95,7 +224,8 @@ def kim_weights() -> pd.Series:
 def kim_defects() -> pd.DataFrame:
     """AUROC on the private set of defects: index the size of the patches in pixels, columns train, test.
 
-    The "average accuracy of 99.03 %" of the introduction is the mean of the two test values, which are AUROCs.
+    The "average accuracy of 99.03 %" of the introduction is the mean of the two test values, which are AUROCs. The
+    table has no other method beside the paper's own.
 
     Source: Kim et al. 2020, Table 4.
     """
@@ -109,7 +239,9 @@ def kim_classes() -> pd.DataFrame:
     mislabelled. It was put together again by the averages and standard deviations that the text and the table
     print: `kim_averages`. Cells that had to be recalled are in `kim_classes_recalled`.
 
-    "dual_discriminator" is the paper's method. It is trained on labelled anomalies; no other column is.
+    "dual_discriminator" is the paper's method. It is trained on labelled anomalies; no other column is. The others
+    are cited from the literature, as the table says. On CIFAR-100 nine of its twenty superclasses are lost, on CIFAR-10
+    and Fashion-MNIST a row "VAE" whose numbers do not survive.
 
     Source: Kim et al. 2020, Table 5, reassembled.
     """
@@ -148,6 +280,19 @@ def kim_ablation() -> pd.DataFrame:
     return _numbers(cells[["auroc"]]).assign(inferred=cells["the loss is"] == "inferred")
 
 
+def kim_speed() -> pd.DataFrame:
+    """What the text says of the figure about speed: index the method, columns auroc, images_per_second, parameters.
+
+    On CIFAR-10, with a GTX 1080 Ti, mean of ten passes over 10,000 images. NaN: in the figure only.
+
+    Source: Kim et al. 2020, section 4.3, about Figure 2.
+    """
+    table = _numbers(_cells("kim_speed")).rename_axis("method")
+    return table.assign(auroc=(table["auroc in %"] / 100).round(6))[
+        ["auroc", "images_per_second", "parameters"]
+    ]
+
+
 def _kim_classes(recalled: bool) -> pd.DataFrame:
     tables = []
     for name in _KIM_SETS:
@@ -156,17 +301,26 @@ def _kim_classes(recalled: bool) -> pd.DataFrame:
     return pd.concat(tables).rename_axis(index="dataset", columns=None).dropna(axis=1, how="all")
 
 
+def _file(name: str) -> pd.DataFrame:
+    if name not in table_names():
+        raise unknown_name("printed table", name, table_names())
+    return pd.read_csv(Path(__file__).with_name(f"{name}.csv"), dtype=str, keep_default_na=False, index_col=0)
+
+
 def _cells(name: str) -> pd.DataFrame:
     """A table's cells as written in the file, text; the column that says what a row holds is left out."""
-    path = Path(__file__).with_name(f"{name}.csv")
-    return pd.read_csv(path, dtype=str, keep_default_na=False, index_col=0).drop(columns="cells")
+    return _file(name).drop(columns="cells").rename(columns=_plain)
+
+
+def _plain(column: str) -> str:
+    return column.removesuffix(_CITED)
 
 
 def _numbers(cells: pd.DataFrame, recalled: bool = False, percent: bool = False) -> pd.DataFrame:
     """The printed cells as floats, or the recalled ones; NaN for the others. Percents become fractions."""
 
     def number(cell: str) -> float:
-        if cell == "lost" or cell.startswith("~") != recalled:
+        if cell in ("lost", "none") or cell.startswith("~") != recalled:
             return np.nan
         value = float(cell.removeprefix("~"))
         return round(value / 100, 6) if percent else value
