@@ -62,6 +62,10 @@ class Config:
 
     steps, batch_size, checkpoints, precision, ema_decay: see `adlib.training.Schedule`.
     score: name of the score that `anomaly_score` and `predict` use.
+
+    `paper()` holds what is printed, as far as anything is. Where a profile departs from it, the settings of the
+    detector say so under "Not as printed"; the page "Printed settings, and ours" has every setting with its source. Not
+    as printed in any detector that trains by steps: `ema_decay` 0.99 instead of 0.0, as no paper averages weights.
     """
 
     score: str

@@ -35,6 +35,12 @@ class Config(base.Config):
     score: "D", the residual through the discriminator.
     gamma: ratio l(G(z)) / l(x) that is held.
     k_rate: lambda_k, how fast k_t moves; 0 leaves the discriminator a plain auto-encoder.
+
+    Not as printed. In `book`: `width` 8 instead of 128; `learning_rate` 0.001 instead of 0.0001; `k_rate` 0.01 instead
+    of 0.001; `steps` 800 instead of 500,000. So its numbers are of a network with about a 256th of the weights and of
+    ten times the printed rates: they say what the principle does in a minute, not what BEGAN can. In `paper`: `steps`
+    200,000 instead of 500,000, a re-implementation's; the paper prints none. In every profile the fall of the learning
+    rate on a plateau is left out, and the last layer is linear.
     """
 
     score: str = "D"

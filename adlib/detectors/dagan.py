@@ -38,6 +38,12 @@ class Config(base.Config):
     bounded: the discriminator ends in tanh. False lets it push D(x) and D(G(x)) apart without limit.
     dropped_skips: outermost skip connections left out of the generator, 0 to `models.unet.skip_count(size)`.
     width, discriminator_width: channels of the outermost level.
+
+    Not as printed. In `book`: `steps` 600 instead of 20,000; `width` 16 instead of 64; `discriminator_width` 8 instead
+    of 64, so that the judge is half as wide as the generator, where both are alike at 64. In `paper`, too: `squared`
+    True instead of False. The scale of the score is left as it is, where the paper maps the scores of the test set to 0
+    to 1. The paper prints no layers: the generator is that of Skip-GANomaly's code, the discriminator that of the only
+    public re-implementation.
     """
 
     score: str = "G"
@@ -45,7 +51,7 @@ class Config(base.Config):
     adversarial: float = 1.0  # section 4.2
     generator: float = 40.0  # section 4.2
     discriminator: float = 1.0  # section 4.2
-    squared: bool = True  # not published
+    squared: bool = True  # section 3.2 prints norms, without a square
     opposed: bool = True
     bounded: bool = True
     dropped_skips: int = 0
@@ -154,7 +160,10 @@ class Dagan(Detector):
 
 @dataclass(frozen=True)
 class BalancedConfig(Config):
-    """Settings of DAGAN with BEGAN's control. gamma: L_adv / L_Dcon to hold. k_rate: how fast k_t moves."""
+    """Settings of DAGAN with BEGAN's control. gamma: L_adv / L_Dcon to hold. k_rate: how fast k_t moves.
+
+    Not as printed for BEGAN: `k_rate` 0.05 instead of 0.001, in every profile.
+    """
 
     gamma: float = 0.5  # as BEGAN's
     k_rate: float = 0.05  # BEGAN's 0.001 is for runs a hundred times as long

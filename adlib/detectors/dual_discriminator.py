@@ -36,6 +36,14 @@ class Config(supervised.Config):
         the statistics of BatchNorm then differ between the two, which tells the networks which of them they see.
     turns: each step takes normal images or anomalies, with equal chance, instead of both.
     halve_every: steps after which the learning rate is halved; None takes one cycle up and down over the run.
+
+    Not as printed. In `book`: `steps` 1,000 instead of 3,600,000; `batch_size` 32 instead of 1, and as many anomalies
+    in the same step; `turns` False instead of True; `normalisation` batch instead of image; `learning_rate` 0.004
+    instead of 0.0001; `halve_every` None instead of 600,000: one cycle, up and down, takes the place of the halvings;
+    `augmentation` none instead of crop. The ledger of chapter 3 trains on MNIST with the paper's crop, on Fashion-MNIST
+    and CIFAR-10 with crop_mirror, where the paper has flips and quarter turns, and on CIFAR-10 changes of colour, too
+    (crop_turn, crop_turn_colour), and on metal with turn, as the paper. In `paper` length and `augmentation` are those
+    of MNIST for every set: for the others pass `augmentation`, and for CIFAR-10 steps=3_000_000, halve_every=500_000.
     """
 
     score: str = "error"

@@ -52,6 +52,12 @@ class Config(base.Config):
 
     variant: one of VARIANTS. width: channels of the first layer (64 in the papers). latent: length of the code.
     betas: Adam's decay rates. score: one of SCORES.
+
+    Not as printed. In `book`: `steps` 1,000 instead of 20,000; `width` 16 instead of 64. In `paper`, too: `variant`
+    tang instead of tang_literal, as we read the weights; `batch_size` 32 instead of 64, which is the released code's
+    and not Tang et al.'s, who print none. The choice of the checkpoint: the last one, where Tang et al. take the best
+    on the test set. BatchNorm at test: running statistics, where the released code takes those of the test batch. The
+    moments of Adam are forgotten when the discriminator is initialised again, where the released code leaves them.
     """
 
     score: str = "D1"

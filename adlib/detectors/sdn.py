@@ -56,6 +56,11 @@ class Config(base.Config):
     code: length of the teacher's code.
     width, plain_groups, attention_side: of the student, see `models.rnan.Rnan`.
     teacher_rate, student_rate: of Adam.
+
+    Not as printed. In `book`: `width` 16 instead of 32; `plain_groups` 0 instead of 8; `attention_side` 16 instead of
+    the side of the image; `student_rate` 0.001 instead of 0.0001. In `paper`: `attention_side` 32 instead of the side
+    of the image, as memory grows with its fourth power. In every profile the fall of the learning rate in RNAN's code
+    is left out, and attention is normalised over the keys, where that code does it over the queries.
     """
 
     score: str = "style_distance"

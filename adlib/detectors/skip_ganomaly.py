@@ -34,6 +34,14 @@ class Config(base.Config):
     adversarial, contextual, latent: weights of the generator's losses.
     pixel_share: weight of the pixels in "A".
     dropped_skips, width, betas: as in DAGAN.
+
+    Not as printed. In `book`: `steps` 600 instead of 10,547; `batch_size` 32 instead of 64; `width` 16 instead of 64;
+    `learning_rate` 0.0002 instead of 0.002. The rate is the released code's; DAGAN and the U-Net, which chapter 2 sets
+    beside it, have 0.001 as their paper prints, five times as much, so the comparison is one of systems with the rate
+    of their own authors, not of losses at one rate. In `paper`: `steps` 10,500 instead of 10,547. In every profile the
+    discriminator's loss is without the latent loss that the released code adds; a collapsed discriminator is not
+    initialised again (the code does so at a loss below 1e-5); and there is no noise on the images (the code adds an
+    uninitialised tensor).
     """
 
     score: str = "A"

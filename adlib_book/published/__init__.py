@@ -14,11 +14,17 @@ as a page shows it, with the marks of `LEGEND`. The other functions give numbers
 from. Recalled numbers stand apart, in functions whose name ends in `_recalled`; pages show them with a "~".
 
 What is not here is in figures only, or not to be had: DAGAN's AUROCs on its two private sets and with few images.
+
+Beside the tables: `settings`, how the papers and their code train, and what our profiles have in its place.
 """
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import inspect
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -291,6 +297,65 @@ def kim_speed() -> pd.DataFrame:
     return table.assign(auroc=(table["auroc in %"] / 100).round(6))[
         ["auroc", "images_per_second", "parameters"]
     ]
+
+
+def settings() -> pd.DataFrame:
+    """How the papers and their code train, and what our profiles have in its place: a row per setting and source.
+
+    Returns:
+        Columns: detector, a name as in `make_detector`, or "every detector". setting: a field of its settings, a part
+        of one of GANomaly's variants ("tang.latent"), an argument of a loss ("patch_loss.side"), or words. printed: as
+        printed, "" where nobody prints it. value: the same in our units. paper, book: what these profiles have, None
+        also where the setting is words. source: section or table. origin: "printed", "released code" (the authors'),
+        "re-implementation" (other people's), "recalled" (from memory, not verified) or "ours" (nobody prints it).
+        deviation: why `paper` differs, "" where it agrees. note: anything else.
+
+    A detector that builds on another (OE-SDN on SDN, the balanced DAGAN on DAGAN) has rows only for what it changes.
+    """
+    path = Path(__file__).with_name("settings.csv")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table["value"] = [_literal(row.value or row.printed) for row in table.itertuples()]
+    for profile in ("paper", "book"):
+        table[profile] = pd.Series(
+            [_set(row.detector, row.setting, profile) for row in table.itertuples()], dtype=object
+        )
+    columns = [
+        "detector",
+        "setting",
+        "printed",
+        "value",
+        "paper",
+        "book",
+        "source",
+        "origin",
+        "deviation",
+        "note",
+    ]
+    return table[columns]
+
+
+def _literal(text: str) -> Any:
+    """The Python value of a cell: "20,000" -> 20000, "(0.5, 0.999)" -> the pair, other text as it is."""
+    try:
+        return ast.literal_eval(text if text.startswith("(") else text.replace(",", ""))
+    except (SyntaxError, ValueError):
+        return text
+
+
+def _set(detector: str, setting: str, profile: str) -> Any:
+    """What a profile of ours has for a setting; None where it is no field."""
+    from adlib import losses
+    from adlib.detectors import detector_class, detector_names, ganomaly
+
+    owner, _, part = setting.partition(".")
+    if part and owner in ganomaly.VARIANTS:
+        return getattr(ganomaly.VARIANTS[owner], part)
+    if part:
+        return inspect.signature(getattr(losses, owner)).parameters[part].default
+    if detector not in detector_names():
+        return None
+    config = getattr(detector_class(detector).Config, profile)()
+    return dataclasses.asdict(config).get(setting)
 
 
 def _kim_classes(recalled: bool) -> pd.DataFrame:

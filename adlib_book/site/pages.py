@@ -1,6 +1,7 @@
 """Pages and parts of pages that are made from the package and its runs, not written by hand.
 
 the data        one row per entry of the catalogue, and pictures of the sets that are in the installation
+the settings    one table per detector: what is printed, and what our profiles have in its place
 the landing     the figure of the cell tagged `landing-figure`, from the run whose page is published
 the numbers     what a chapter has reported, as JSON and CSV beside its page
 the whole book  every page behind the other in one, for printing
@@ -83,6 +84,49 @@ def _samples(name: str, each: int = 8, size: int = 96) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+# ---------------------------------------------------------------- settings
+
+
+def write_settings(stage: Path) -> None:
+    """Append a table per detector to the page about settings: printed, `paper`, `book`, and why they differ."""
+    from adlib.detectors import detector_titles
+    from adlib_book import published
+
+    page, table, titles = stage / "book" / "settings.md", published.settings(), detector_titles()
+    ours = table[table["setting"] == "every setting"]["detector"].map(titles)
+    parts = [f"Without a paper, and so without a table: {', '.join(ours)}.", ""]
+    for name, rows in table[table["setting"] != "every setting"].groupby("detector", sort=False):
+        parts += [f"## {titles.get(str(name), 'Every detector')}", ""]
+        parts += ["| setting | printed | `paper` | `book` | from |", "|---|---|---|---|---|"]
+        parts += ["| " + " | ".join(_cells(row)) + " |" for row in rows.to_dict("records")]
+        departures = rows[rows["deviation"] != ""]
+        if len(departures):
+            parts += ["", "Where `paper` departs, and why:", ""]
+        parts += [f"* {_setting(row)}: {row['deviation']}" for row in departures.to_dict("records")]
+        parts += [""]
+    write_atomic(page, page.read_text() + "\n" + "\n".join(parts) + "\n")
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """One row of the page about settings; a setting in words has no value in our profiles."""
+    printed = f"{'~' if row['origin'] == 'recalled' else ''}{row['printed']}" if row["printed"] else "–"
+    note = f" ({row['note']})" if row["note"] else ""
+    source = row["source"] + (" (not the authors')" if row["origin"] == "re-implementation" else "")
+    words = row["paper"] is None and row["book"] is None
+    values = ["" if words else _value(row[profile]) for profile in ("paper", "book")]
+    return _setting(row), printed + note, *values, source or "ours"
+
+
+def _setting(row: Mapping[str, Any]) -> str:
+    return row["setting"] if " " in row["setting"] else f"`{row['setting']}`"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
 
 
 # ---------------------------------------------------------------- landing page, numbers
