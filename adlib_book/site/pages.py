@@ -98,9 +98,11 @@ def write_settings(stage: Path) -> None:
     ours = table[table["setting"] == "every setting"]["detector"].map(titles)
     parts = [f"Without a paper, and so without a table: {', '.join(ours)}.", ""]
     for name, rows in table[table["setting"] != "every setting"].groupby("detector", sort=False):
+        usual = rows.apply(_source, axis=1).mode()[0]
         parts += [f"## {titles.get(str(name), 'Every detector')}", ""]
+        parts += [f"Where the last column is empty: {usual}.", ""]
         parts += ["| setting | printed | `paper` | `book` | from |", "|---|---|---|---|---|"]
-        parts += ["| " + " | ".join(_cells(row)) + " |" for row in rows.to_dict("records")]
+        parts += ["| " + " | ".join(_cells(row, usual)) + " |" for row in rows.to_dict("records")]
         departures = rows[rows["deviation"] != ""]
         if len(departures):
             parts += ["", "Where `paper` departs, and why:", ""]
@@ -109,24 +111,35 @@ def write_settings(stage: Path) -> None:
     write_atomic(page, page.read_text() + "\n" + "\n".join(parts) + "\n")
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any], usual: str) -> tuple[str, ...]:
     """One row of the page about settings; a setting in words has no value in our profiles."""
     printed = f"{'~' if row['origin'] == 'recalled' else ''}{row['printed']}" if row["printed"] else "–"
     note = f" ({row['note']})" if row["note"] else ""
-    source = row["source"] + (" (not the authors')" if row["origin"] == "re-implementation" else "")
     words = row["paper"] is None and row["book"] is None
-    values = ["" if words else _value(row[profile]) for profile in ("paper", "book")]
-    return _setting(row), printed + note, *values, source or "ours"
+    values = ["" if words else _value(row, profile) for profile in ("paper", "book")]
+    source = _source(row)
+    return _setting(row), printed + note, *values, "" if source == usual else source
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    if row["origin"] == "ours":
+        return "ours"
+    return row["source"] + (" (not the authors')" if row["origin"] == "re-implementation" else "")
 
 
 def _setting(row: Mapping[str, Any]) -> str:
     return row["setting"] if " " in row["setting"] else f"`{row['setting']}`"
 
 
-def _value(value: object) -> str:
+def _value(row: Mapping[str, Any], profile: str) -> str:
+    """What a profile has, in bold where that is not what is printed."""
+    value = row[profile]
+    text = f"{value}"
     if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
+        text = f"{value:.4g}"
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = f"{value:,}"
+    return text if row["origin"] == "ours" or value == row["value"] else f"**{text}**"
 
 
 # ---------------------------------------------------------------- landing page, numbers
