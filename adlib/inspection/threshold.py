@@ -108,7 +108,7 @@ class Threshold:
         low, high = self.interval
         text = (
             f"From {images}: about {one_in(self.expected)} good parts will be called defective, "
-            f"surely between {one_in(high)} and {one_in(low)} (95 % confidence)."
+            f"between {one_in(high)} and {one_in(low)} with 95 % confidence."
         )
         if not self.enough:
             text += (

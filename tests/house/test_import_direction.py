@@ -33,6 +33,7 @@ ROOMS = [
     ("adlib_book.runner",),
     ("adlib_book.nightly",),
     ("adlib_book.site",),
+    ("adlib_book.inspection",),
     ("adlib_book.cli",),
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
