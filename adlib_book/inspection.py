@@ -93,3 +93,40 @@ def score(
     for sentence in [*summary.sentences(), f"{summary}. {inspector.threshold.words()}"]:
         _note(sentence)
     _end(summary.exit_code)
+
+
+@app.command(epilog="Example: adlib report part.safetensors incoming/ -o report.html" + "\n\n" + CODES)
+def report(
+    model: Model,
+    paths: Annotated[list[str], typer.Argument(help="files, folders, patterns")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the page to write")],
+    pictures: Annotated[
+        int, typer.Option(help="photographs in the page, the most suspicious ones", min=0)
+    ] = 60,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """One self-contained page: verdicts, histogram and movable threshold, photographs with maps, what was left out."""
+    from adlib.inspection.inspector import Inspector
+    from adlib.inspection.report import write_report
+
+    summary = write_report(Inspector.load(model, device), paths, output, pictures=pictures, progress=True)
+    typer.echo(f"{output}: {summary}.")
+    _end(summary.exit_code)
+
+
+@app.command(epilog="Example: adlib evaluate part.safetensors parts/")
+def evaluate(
+    model: Model,
+    folder: Annotated[Path, typer.Argument(help="with test/good and test/<kind>, or OK/ and NG/")],
+    as_json: Annotated[bool, typer.Option("--json", help="as one line of JSON")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """How good the verdicts are, where labels exist; ends with 0, or 3 if something could not be read."""
+    import json
+
+    from adlib.inspection.evaluation import evaluate as hold_against_labels
+    from adlib.inspection.inspector import Inspector
+
+    evaluation = hold_against_labels(Inspector.load(model, device), folder, progress=True)
+    typer.echo(json.dumps(evaluation.to_dict()) if as_json else "\n".join(evaluation.lines()))
+    _end(3 if evaluation.summary.unreadable else 0)

@@ -49,6 +49,7 @@ class Verdict:
         size: (width, height) of the photograph, pixels.
         map: (h, w), float32, larger is more anomalous, covering the photograph at a resolution of its own.
         error: why there is no score.
+        brightness: mean of the photograph's pixels, 0 to 255.
         remarks: what was done to the photograph before it was looked at.
         source: where it was listed from, for files.
     """
@@ -59,6 +60,7 @@ class Verdict:
     size: tuple[int, int] | None = None
     map: np.ndarray | None = None
     error: str | None = None
+    brightness: float | None = None
     remarks: tuple[str, ...] = ()
     source: Source | None = None
 
@@ -152,9 +154,15 @@ class Inspector:
     def _judge(self, opened: _Opened, seen: Examined) -> Verdict:
         if not math.isfinite(seen.score):
             return Verdict(opened.name, error=f"its score is {seen.score}; fit again.", source=opened.source)
-        defective = seen.score > self.threshold.value
         return Verdict(
-            opened.name, seen.score, defective, opened.size, seen.map, None, opened.remarks, opened.source
+            opened.name,
+            seen.score,
+            seen.score > self.threshold.value,
+            opened.size,
+            seen.map,
+            brightness=float(np.asarray(opened.image).mean()),
+            remarks=opened.remarks,
+            source=opened.source,
         )
 
     def save(self, path: str | Path) -> Path:
