@@ -130,3 +130,26 @@ def evaluate(
     evaluation = hold_against_labels(Inspector.load(model, device), folder, progress=True)
     typer.echo(json.dumps(evaluation.to_dict()) if as_json else "\n".join(evaluation.lines()))
     _end(3 if evaluation.summary.unreadable else 0)
+
+
+@app.command(
+    epilog="Example: adlib doctor parts/ --size 256\n\nEnds with 0 if nothing is odd, 10 if something is, 3 if "
+    "something could not be read."
+)
+def doctor(
+    folder: Annotated[Path, typer.Argument(help="good images, or train/ and test/, or OK/ and NG/")],
+    size: Annotated[int, typer.Option(help="pixels that the detector will see of each side", min=8)] = 256,
+    false_alarms: Annotated[
+        float, typer.Option(help="share of good parts that may be called defective", min=1e-6, max=0.999)
+    ] = 0.02,
+    as_json: Annotated[bool, typer.Option("--json", help="as one line of JSON")] = False,
+) -> None:
+    """What is odd about these images, before anything is trained."""
+    import json
+
+    from adlib.inspection.doctor import described, diagnose
+
+    symptoms = diagnose(folder, size=size, false_alarms=false_alarms, progress=True)
+    as_values = [symptom._asdict() for symptom in symptoms]
+    typer.echo(json.dumps(as_values) if as_json else described(symptoms, false_alarms))
+    _end(3 if any(symptom.name == "unreadable" for symptom in symptoms) else 10 if symptoms else 0)

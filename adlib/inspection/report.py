@@ -46,7 +46,8 @@ def write_report(
     Raises:
         OSError: the page cannot be written.
     """
-    summary, worst = Summary(), []
+    summary = Summary()
+    worst: list[tuple[float, int, Verdict]] = []  # a heap
     listed = list(expand(paths, summary.notes))
     rows: list[tuple[float, str]] = []
     verdicts = progress_bar(inspector.score(listed, summary.notes), "scoring", len(listed), progress)
