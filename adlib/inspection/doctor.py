@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _too_few(looks: list[_Look], false_alarms: float) -> Iterator[Symptom]:
             "too few",
             f"{plural(good, 'good image')} for a threshold. {threshold.words()}",
             f"Add good images until there are {threshold.needed}, or ask for a larger rate: --false-alarms "
-            f"{threshold.expected:.2g}.",
+            f"{math.ceil(1e4 * threshold.expected) / 1e4}.",
         )
 
 

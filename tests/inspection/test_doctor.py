@@ -68,6 +68,15 @@ def test_a_symptom_is_named(folder, name):
     assert name in described(list(symptoms.values()))
 
 
+def test_the_rate_that_is_proposed_is_one_that_the_images_are_enough_for(folder):
+    for count in (40, 30, 7):
+        for file in sorted((folder / "train/good").iterdir())[count:]:
+            file.unlink()
+        (symptom,) = diagnose(folder, size=96)
+        rate = float(symptom.remedy.removesuffix(".").split()[-1])
+        assert diagnose(folder, size=96, false_alarms=rate) == []
+
+
 def test_large_photographs_lose_thin_defects(tmp_path):
     disc(0, side=400).save(tmp_path / "a.png")
     symptoms = {symptom.name: symptom for symptom in diagnose(tmp_path, size=100)}
