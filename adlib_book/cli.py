@@ -293,7 +293,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         typer.echo(
             f"adlib: this command needs the package {error.name}, which is not installed here. In a checkout, "
-            "pip install '.[book]' brings what chapters and pages need, '.[sweep]' what many machines need.",
+            "pip install '.[book]' brings what chapters and pages need, '.[sweep]' what many machines need, "
+            "'.[export]' what ONNX files need.",
             err=True,
         )
         raise SystemExit(1) from error

@@ -153,3 +153,21 @@ def doctor(
     as_values = [symptom._asdict() for symptom in symptoms]
     typer.echo(json.dumps(as_values) if as_json else described(symptoms, false_alarms))
     _end(3 if any(symptom.name == "unreadable" for symptom in symptoms) else 10 if symptoms else 0)
+
+
+@app.command(epilog="Example: adlib export part.safetensors part.onnx")
+def export(
+    model: Model,
+    output: Annotated[Path, typer.Argument(help="the ONNX file to write")],
+) -> None:
+    """Write a detector as ONNX, scaling and threshold inside; needs the extra: pip install '.[export]'."""
+    from adlib.inspection.export import export_onnx
+    from adlib.inspection.inspector import Inspector
+
+    inspector = Inspector.load(model, "cpu")
+    channels, size, _ = inspector.detector.image_shape
+    export_onnx(inspector, output)
+    tiles = "" if inspector.tiling is None else f", a tile of {inspector.tiling.side} pixels resized to that"
+    typer.echo(
+        f"{output}: takes uint8 (1, {channels}, {size}, {size}){tiles}; gives score, defective and map."
+    )
