@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import io
 import json
+import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -68,21 +68,21 @@ def export_onnx(inspector: Inspector, path: str | Path) -> Path:
         )
     detector = _in_single_precision(inspector.detector)
     module = _WithThreshold(detector, inspector.threshold.value).eval()
-    stream = io.BytesIO()
     # One image at a time: loops over portions of a batch would be written for the batch that was seen.
     example = torch.zeros((1, *detector.image_shape), dtype=torch.uint8)
     older: dict[str, Any] = (
         {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     )
-    with warnings.catch_warnings(), torch.no_grad():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter(
             "ignore"
         )  # tracing warns of every shape that is a constant here, as it shall be
+        file = Path(folder) / "part.onnx"
         torch.onnx.export(
-            module, (example,), stream, input_names=["images"], output_names=["score", "defective", "map"],
+            module, (example,), file, input_names=["images"], output_names=["score", "defective", "map"],
             opset_version=OPSET, **older,
         )  # fmt: skip
-    model = onnx.load_from_string(stream.getvalue())
+        model = onnx.load(file)
     tile = None if inspector.tiling is None else inspector.tiling.side
     about = {
         "detector": name,
