@@ -6,3 +6,8 @@
 >>> for verdict in Inspector.load("part.safetensors").score("incoming/"):
 ...     print(verdict.file, verdict.score, verdict.defective)
 """
+
+from adlib.inspection.inspector import Inspector, Verdict, fit_inspector
+from adlib.inspection.threshold import Threshold
+
+__all__ = ["Inspector", "Threshold", "Verdict", "fit_inspector"]

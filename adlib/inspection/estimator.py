@@ -77,7 +77,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the anomaly score of each image, (N,): larger is more normal. X as in `fit`."""
+        """Minus the anomaly score of each image, (N,): larger is more normal. X as in `fit`.
+
+        Raises:
+            ValueError: images of another size or type than in `fit`, or a score that is not finite.
+        """
         check_is_fitted(self)
         verdicts = list(self.inspector_.score(list(self._images(X, reset=False))))
         for verdict in verdicts:

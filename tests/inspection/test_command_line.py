@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,3 +122,18 @@ def test_help_has_an_example_and_the_exit_codes(adlib):
         code, out, _ = adlib(command, "--help")
         assert (code, "Example:" in out) == (0, True)
     assert "outranks 10" in " ".join(out.split())
+
+
+@pytest.mark.slow
+def test_the_readmes_first_example_for_own_images_works(adlib, tmp_path, monkeypatch):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    commands = re.search(r"```bash\n(adlib fit .*?)```", readme, re.S)[1].splitlines()
+    assert len(commands) == 3
+    discs = write_discs(tmp_path / "discs", 8, 1)
+    (tmp_path / "parts").mkdir()
+    (discs / "train/good").rename(tmp_path / "parts/good")
+    discs.rename(tmp_path / "incoming")
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        assert adlib(*shlex.split(command, comments=True)[1:])[0] in (0, 10)
+    assert {"part.safetensors", "scores.csv", "report.html"} <= {path.name for path in tmp_path.iterdir()}
