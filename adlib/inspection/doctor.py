@@ -16,13 +16,12 @@ from scipy.stats import mannwhitneyu
 
 from adlib.data.collection import GOOD
 from adlib.data.images import ImageFileError, parallel_map, read_image, resize_image
+from adlib.inspection.alignment import MISPLACED, THUMBNAIL, place_spread
 from adlib.inspection.inputs import find_good, find_labelled, plural
 from adlib.inspection.inspector import progress_bar
 from adlib.inspection.threshold import Threshold, one_in
 
-THUMBNAIL = 64  # pixels; what alignment is looked at in
 CLEAR = 0.75  # an AUROC of brightness that is worth a word, where chance does not explain it (p < 0.01)
-MISPLACED = 0.02  # standard deviation of place, in sides of the image
 
 
 class Symptom(NamedTuple):
@@ -198,42 +197,15 @@ def _separates(first: list[float], second: list[float]) -> float | None:
 
 
 def _places(looks: list[_Look]) -> Iterator[Symptom]:
-    shifts = displacements(np.stack([look.thumbnail for look in looks if look.side == "train"][:2000]))
-    if len(shifts) < 3:
-        return
-    spread = (
-        np.subtract(*np.quantile(shifts, [0.75, 0.25], axis=0)) / 1.349 / THUMBNAIL
-    )  # one odd image is no spread
-    if spread.max() > MISPLACED:
-        width = looks[0].size[0]
+    spread = place_spread(np.array([look.thumbnail for look in looks if look.side == "train"]))
+    if spread > MISPLACED:
         yield Symptom(
             "misaligned",
-            f"The part does not lie in the same place: it varies by {100 * spread.max():.0f} % of the image (standard "
-            f"deviation, about {spread.max() * width:.0f} pixels).",
+            f"The part does not lie in the same place: it varies by {100 * spread:.0f} % of the image (standard "
+            f"deviation, about {spread * looks[0].size[0]:.0f} pixels).",
             "Detectors that compare place by place (pca, patch_gaussian, auto-encoders) then score the rims; take "
             "patch_memory, which does not ask where, or align the images.",
         )
-
-
-def displacements(thumbnails: np.ndarray) -> np.ndarray:
-    """How far each image lies from the first one, by the peak of their cross-correlation.
-
-    Args:
-        thumbnails: (N, S, S), grey.
-
-    Returns:
-        (M, 2) rows and columns in pixels, M <= N: images that do not resemble the first one are left out, as textures,
-        which have no place.
-    """
-    centred = thumbnails - thumbnails.mean((1, 2), keepdims=True)
-    centred /= np.maximum(np.linalg.norm(centred, axis=(1, 2), keepdims=True), 1e-6)
-    side = thumbnails.shape[1]
-    spectra = np.fft.rfft2(centred)
-    products = np.fft.irfft2(spectra * spectra[0].conj(), s=(side, side))
-    peaks = products.reshape(len(products), -1)
-    rows, columns = np.unravel_index(peaks.argmax(1), (side, side))
-    shifts = (np.stack([rows, columns], 1) + side // 2) % side - side // 2
-    return shifts[peaks.max(1) > 0.6]
 
 
 def _sizes(looks: list[_Look], size: int) -> Iterator[Symptom]:

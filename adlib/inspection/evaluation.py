@@ -49,6 +49,10 @@ class Evaluation:
             lines.append("AUROC: cannot be measured, it needs good and defective images.")
         else:
             lines.append(f"AUROC: {self.auroc:.3f}; the brightness alone: {self.brightness_auroc:.3f}")
+            if self.auroc < 0.7:
+                lines.append(
+                    "Hardly better than chance, if at all: `adlib doctor` names what may be the cause."
+                )
         if self.inside[1]:
             lines.append(f"hottest place of the map inside the mask: {self.inside[0]} of {self.inside[1]}")
         else:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adlib.data.collection import GOOD
-from adlib.data.images import ImageFileError, list_images
+from adlib.data.images import ImageFileError, image_suffixes, list_images
 
 GOOD_NAMES = frozenset(["good", "ok", "normal", "io", "pass", "passed", "fine"])
 SIDES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 SIDES |= dict.fromkeys(["validation", "valid", "val"], "validation")
 NOT_IMAGES = frozenset(["ground_truth", "masks", "mask", "annotations", "labels"])
+HIDDEN = (".", "__")  # also __MACOSX, which holds doubles of every file
 HOW_TO_NAME = "Put good images into train/good, or name a folder that holds good images and nothing else."
 
 
@@ -136,12 +137,18 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
     """
     place = Path(path).expanduser()
     if place.is_dir():
-        images = list_images(place, recursive=True)
-        if left_out := _others(place, images, deep=True):
-            notes.append(left_out.strip())
+        names, hidden = _walk(place)
+        suffixes = tuple(image_suffixes())
+        images = [name for name in names if name.lower().endswith(suffixes)]
+        if len(images) < len(names):
+            notes.append(_left_out(place, sorted(set(names) - set(images))))
+        if hidden:
+            notes.append(
+                f"Passed over in '{place}', hidden files or folders: {len(hidden)} (e.g. '{hidden[0]}')."
+            )
         if not images:
             yield ImageFileError(f"'{path}' holds no image.")
-        yield from (Source(file, place) for file in images)
+        yield from (Source(Path(name), place) for name in sorted(images))
     elif place.is_file():
         yield Source(place, place.parent)
     elif matches := sorted(glob.glob(os.path.expanduser(path), recursive=True)):
@@ -157,8 +164,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def _folders(place: Path) -> list[Path]:
-    hidden = (".", "__")  # also __MACOSX, which holds doubles of every file
-    return sorted(entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith(hidden))
+    return sorted(entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith(HIDDEN))
 
 
 def _sides(root: Path) -> dict[str, Path]:
@@ -176,16 +182,32 @@ def _elsewhere(root: Path, used: set[str], place: Path) -> list[str]:
     return [f" Not used: {_names(unused)}."] if unused else []
 
 
+def _walk(place: Path) -> tuple[list[str], list[str]]:
+    """Visible files below a folder, through links, each folder once; and hidden images and folders by name."""
+    names, hidden, seen = [], [], set()
+    suffixes = tuple(image_suffixes())
+    for folder, folders, files in os.walk(place, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        hidden += [name for name in folders if name.startswith(HIDDEN)]
+        hidden += [name for name in files if name.startswith(".") and name.lower().endswith(suffixes)]
+        folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
+        names += [os.path.join(folder, name) for name in files if not name.startswith(".")]
+    return names, hidden
+
+
 def _others(place: Path, images: list[Path], deep: bool = False) -> str:
     """A sentence about visible files that are no images that can be read, and images deeper than was looked."""
-    files = (file for file in place.rglob("*") if file.is_file())
-    visible = (f for f in files if not any(part.startswith(".") for part in f.relative_to(place).parts))
-    others = sorted({*visible} - set(images))
-    if not others:
-        return ""
-    endings = Counter(file.suffix.lower() or "none" for file in others)
+    others = sorted(set(_walk(place)[0]) - set(map(str, images)))
+    return " " + _left_out(place, others, deep) if others else ""
+
+
+def _left_out(place: Path, others: list[str], deep: bool = True) -> str:
+    endings = Counter(os.path.splitext(name)[1].lower() or "none" for name in others)
     what = "no images" if deep else "no images, or deeper than was looked"
     counts = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
-    return (
-        f" Left out of '{place}', {what}: {plural(len(others), 'file')} ({counts}; e.g. '{others[0].name}')."
-    )
+    example = os.path.basename(others[0])
+    return f"Left out of '{place}', {what}: {plural(len(others), 'file')} ({counts}; e.g. '{example}')."

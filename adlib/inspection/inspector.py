@@ -3,6 +3,7 @@ how sure it is. One safetensors file."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageChops
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from adlib.data.images import ImageFileError, parallel_map, read_image, resize_i
 from adlib.detectors import Detector, detector_class, detector_names, make_detector
 from adlib.detectors.base import MAP_QUANTILE
 from adlib.files import read_tensors
+from adlib.inspection.alignment import ANYWHERE, MISPLACED, MOST, THUMBNAIL, place_spread
 from adlib.inspection.inputs import Source, find_good, list_sources, plural
 from adlib.inspection.threshold import Threshold
 from adlib.inspection.tiles import Examined, Tiling, crop_to_tensor, examine_tiled, examine_whole
@@ -265,6 +268,13 @@ def fit_inspector(
     learnt, aside = reader.read(train, "reading"), reader.read(validation, "reading validation")
     if len(learnt) < 2:
         raise ValueError(f"{len(learnt)} good images; expected at least 2, and better {needed} or more.")
+    if tiling is None and detector not in ANYWHERE:
+        small = F.interpolate(_stack(learnt[:MOST], 3).float().mean(1, keepdim=True), THUMBNAIL, mode="area")
+        if (spread := place_spread(small[:, 0].numpy())) > MISPLACED:
+            notes.append(
+                f"The part does not lie in the same place (standard deviation {100 * spread:.0f} % of the image), and "
+                f"{detector} compares place by place: it will score rims. Take {DEFAULT_DETECTOR}, or align the images."
+            )
     channels = 3 if any(crops.coloured for crops in [*learnt, *aside]) else 1
 
     def make() -> Detector:
@@ -508,9 +518,20 @@ def expand(
         for source in [path] if isinstance(path, Source) else list_sources(str(path), notes):
             if isinstance(source, ImageFileError):
                 yield Verdict(str(path), error=str(source))
-            elif (real := os.path.realpath(source.file)) not in seen:
+            elif (real := _real(str(source.file))) not in seen:
                 seen.add(real)
                 yield source
+
+
+def _real(file: str) -> str:
+    """The file's path without links; that of its folder is looked up once."""
+    if os.path.islink(file):
+        return os.path.realpath(file)
+    folder, name = os.path.split(file)
+    return os.path.join(_real_folder(folder), name)
+
+
+_real_folder = functools.lru_cache(maxsize=10_000)(os.path.realpath)
 
 
 def _portions(items: Iterable[Item], count: int) -> Iterator[list[Item]]:

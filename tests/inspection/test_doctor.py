@@ -9,7 +9,8 @@ import pytest
 from discs import disc, write_discs
 from PIL import Image
 
-from adlib.inspection.doctor import described, diagnose, displacements
+from adlib.inspection.alignment import displacements
+from adlib.inspection.doctor import described, diagnose
 
 
 @pytest.fixture

@@ -118,6 +118,25 @@ def test_what_is_squeezed_left_out_and_there_twice_is_said(tmp_path):
         fit_inspector(tmp_path, "pca", strict=True, **SMALL)
 
 
+def test_a_detector_that_compares_place_by_place_is_warned_of_parts_that_move():
+    for jitter, said in ((0.1, True), (0.01, False)):
+        discs = [disc(seed, jitter=jitter) for seed in range(12)]
+        notes = " ".join(fit_inspector(discs, "pca", size=64, profile="smoke").notes)
+        assert ("compares place by place" in notes) == said
+
+
+def test_what_is_hidden_is_passed_over_and_said_and_a_link_back_ends(inspector, tmp_path):
+    for name in ("a.png", ".hidden.png", "__MACOSX/a.png", ".thumbnails/b.png", "deep/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        disc(1).save(tmp_path / name)
+    (tmp_path / "deep/back").symlink_to(tmp_path)
+    (tmp_path / "deep/again.png").symlink_to(tmp_path / "a.png")
+    notes = []
+    names = [verdict.source.name.as_posix() for verdict in inspector.score(tmp_path, notes)]
+    assert names == ["a.png", "deep/b.png"]
+    assert "hidden files or folders: 3" in " ".join(notes)
+
+
 def test_too_few_images_are_said_or_refused():
     three = [disc(seed) for seed in range(3)]
     assert "Too few for 1 in 50: that needs 49" in fit_inspector(three, "pca", **SMALL).threshold.words()
