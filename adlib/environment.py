@@ -53,6 +53,7 @@ COMPUTING = (
     *("training.py", "transforms.py"),
 )
 DRAWING = ("viz",)  # draws what was computed: a page depends on it, a record does not
+APART = ("inspection",)  # own images: no record and no chapter depends on it
 HASH_SCHEME = 2  # 1: every source file of a package that still held the book's machinery
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -124,7 +126,7 @@ def append_line(path: str | Path, line: str, unless: Callable[[BinaryIO], bool] 
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
-    """Write tensors and string metadata as one safetensors file, atomically.
+    """Write tensors and string metadata as one safetensors file, atomically, with a digest that `read_tensors` checks.
 
     Args:
         path: the file, by habit `*.safetensors`.
@@ -137,7 +139,21 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
     from safetensors.torch import save
 
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    return write_atomic(path, save(plain, metadata=dict(metadata)))
+    return write_atomic(path, save(plain, metadata={**metadata, DIGEST: _digest(plain, metadata)}))
+
+
+DIGEST = "sha256"  # the name of the digest among a file's metadata
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """64 hex digits of names, types, shapes and values, and of the other metadata."""
+    import torch
+
+    digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -148,7 +164,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no safetensors file, or a truncated one.
+        ValueError: it is no safetensors file, a truncated one, or one that was changed after it was written.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -157,9 +173,17 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise FileNotFoundError(f"no file {path}. Save one with detector.save({path.name!r}).")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a readable safetensors file ({error}). "
             "It is truncated or of another kind; save it again."
         ) from error
+    digest = metadata.pop(DIGEST, None)  # files of earlier versions have none
+    if digest is not None and digest != _digest(tensors, metadata):
+        raise ValueError(
+            f"{path} was changed after it was written: its content does not fit its SHA-256. Save it again, or take a "
+            "copy that is whole."
+        )
+    return tensors, metadata

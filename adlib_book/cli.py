@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+from adlib_book import inspection
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(inspection.app)
 data = typer.Typer(help="Data sets.", no_args_is_help=True)
 chapters = typer.Typer(help="The executable chapters.", no_args_is_help=True)
 baselines = typer.Typer(help="The numbers that runs are held against.", no_args_is_help=True)
@@ -290,13 +293,15 @@ def main() -> None:
     except ModuleNotFoundError as error:
         typer.echo(
             f"adlib: this command needs the package {error.name}, which is not installed here. In a checkout, "
-            "pip install '.[book]' brings what chapters and pages need, '.[sweep]' what many machines need.",
+            "pip install '.[book]' brings what chapters and pages need, '.[sweep]' what many machines need, "
+            "'.[export]' what ONNX files need.",
             err=True,
         )
         raise SystemExit(1) from error
     except (ChapterError, SweepError, ValueError, OSError) as error:
         typer.echo(f"adlib: {error}", err=True)
-        raise SystemExit(1) from error
+        unreadable = type(error).__name__ == "ImageFileError"  # by name: importing it takes torch along
+        raise SystemExit(3 if unreadable else 1) from error
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from adlib.data import (
 )
 from adlib.detectors.registry import detector_class, register
 from adlib.devices import network_dtype, pick_device
-from adlib.environment import source_hash
+from adlib.environment import source_hash, versions
 from adlib.errors import unknown_name
 from adlib.files import read_tensors, write_tensors
 from adlib.folding import FoldedNetworks
@@ -36,6 +36,7 @@ from adlib.training import History, Schedule
 
 M = TypeVar("M", bound=nn.Module)
 THRESHOLD_QUANTILE = 0.95  # of the validation-normal scores: about 5 % false alarms by construction
+FORMAT = 2  # of saved files; 1: without format, version and digest
 MAP_QUANTILE = 0.999  # of the validation-normal pixels: the top of the shared colour scale
 # Networks that score in the place of a detector's own, by its id(); of this thread, so that others may score too.
 _SCORING: ContextVar[Mapping[int, nn.ModuleDict]] = ContextVar("scoring", default=MappingProxyType({}))
@@ -421,9 +422,16 @@ class Detector(ABC):
         text = json.dumps([self.name, self.image_shape, asdict(self.config), self.seed], sort_keys=True)
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
-    def save(self, path: str | Path) -> Path:
-        """Write networks, settings, thresholds and map scales as one safetensors file, atomically."""
+    def save(self, path: str | Path, **beside: str) -> Path:
+        """Write networks, settings, thresholds and map scales as one safetensors file, atomically.
+
+        Args:
+            path: the file, by habit `*.safetensors`.
+            beside: further metadata by name, for `adlib.files.read_tensors`.
+        """
         metadata = {
+            "format": FORMAT,
+            "version": versions().get("adlib-book", "a checkout"),
             "name": self.name,
             "image_shape": self.image_shape,
             "config": asdict(self.config),
@@ -433,15 +441,16 @@ class Detector(ABC):
             "other_scales": self.other_scales,
             "adlib": source_hash(),
         }
-        return write_tensors(path, self.networks.state_dict(), {"adlib": json.dumps(metadata)})
+        return write_tensors(path, self.networks.state_dict(), {"adlib": json.dumps(metadata), **beside})
 
     @staticmethod
     def load(path: str | Path, device: str | torch.device = "auto") -> Detector:
         """The detector that `save` wrote, ready to score.
 
         Raises:
-            FileNotFoundError: no such file. ValueError: a file of another kind, an unknown detector, or one whose
-                settings or networks this version of the package does not know.
+            FileNotFoundError: no such file. ValueError: a file of another kind, damaged, changed since it was written,
+                or of a newer version; an unknown detector, or one whose settings or networks this version does not
+                know.
         """
         tensors, header = read_tensors(path)
         if "adlib" not in header:
@@ -449,6 +458,12 @@ class Detector(ABC):
                 f"{path} holds tensors but no adlib detector; write one with detector.save(...)."
             )
         metadata = json.loads(header["adlib"])
+        if metadata.get("format", 1) > FORMAT:
+            raise ValueError(
+                f"{path} was written by a newer version of adlib ({metadata.get('version')}, format "
+                f"{metadata['format']}); this one reads up to format {FORMAT}. Update adlib-book, or "
+                "fit again."
+            )
         kind = detector_class(metadata["name"])
         settings: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in metadata["config"].items()

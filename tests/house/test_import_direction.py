@@ -27,11 +27,13 @@ ROOMS = [
     ("adlib.training",),
     ("adlib.detectors",),
     ("adlib.viz", "adlib.experiment"),
+    ("adlib.inspection",),
     ("adlib_book.reading", "adlib_book.published", "adlib_book.npm", "adlib_book.catalogue"),
     ("adlib_book.ledger",),
     ("adlib_book.runner",),
     ("adlib_book.nightly",),
     ("adlib_book.site",),
+    ("adlib_book.inspection",),
     ("adlib_book.cli",),
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -140,22 +142,23 @@ def test_tools_need_the_standard_library_and_pip_only():
                 assert first in allowed, f"{path.name} imports {name}"
 
 
-def test_every_room_of_the_package_is_either_computing_or_drawing():
+def test_every_room_of_the_package_is_either_computing_or_drawing_or_apart():
     there = {
         path.name
         for path in PACKAGES[0].iterdir()
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
-    assert set(environment.COMPUTING) | set(environment.DRAWING) == there
-    assert not set(environment.COMPUTING) & set(environment.DRAWING)
+    lists = [*environment.COMPUTING, *environment.DRAWING, *environment.APART]
+    assert sorted(lists) == sorted(there)
 
 
-def test_what_computes_imports_nothing_of_what_draws():
+def test_what_computes_imports_nothing_of_what_draws_and_nothing_else_what_stands_apart():
     for path in FILES:
-        if room(module_name(path)).removeprefix("adlib.") in environment.DRAWING:
-            continue
-        if path.is_relative_to(PACKAGES[0]):
-            assert not [name for name in imports(path) if room(name) == "adlib.viz"], path
+        here = room(module_name(path)).removeprefix("adlib.")
+        if path.is_relative_to(PACKAGES[0]) and here not in environment.APART:
+            others = {room(name).removeprefix("adlib.") for name in imports(path)}
+            assert here in environment.DRAWING or not others & set(environment.DRAWING), path
+            assert not others & set(environment.APART), path
 
 
 def reached_from_notebooks() -> set[Path]:

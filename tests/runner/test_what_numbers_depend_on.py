@@ -24,6 +24,7 @@ TABLE = [
     ("adlib/detectors/dagan.py", True, True, True),
     ("adlib/viz/style.py", False, True, True),
     ("adlib/viz/front/widgets.css", False, True, True),
+    ("adlib/inspection/*.py", False, False, False),
     ("adlib_book/reading.py", False, True, True),
     ("adlib_book/published/*.csv", False, True, True),
     ("adlib_book/ledger/results.py", False, True, True),

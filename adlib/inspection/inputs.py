@@ -1,0 +1,213 @@
+"""Which files are meant: a folder of good images, a folder with labels, or whatever is to be scored."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from adlib.data.collection import GOOD
+from adlib.data.images import ImageFileError, image_suffixes, list_images
+
+GOOD_NAMES = frozenset(["good", "ok", "normal", "io", "pass", "passed", "fine"])
+SIDES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+SIDES |= dict.fromkeys(["validation", "valid", "val"], "validation")
+NOT_IMAGES = frozenset(["ground_truth", "masks", "mask", "annotations", "labels"])
+HIDDEN = (".", "__")  # also __MACOSX, which holds doubles of every file
+HOW_TO_NAME = "Put good images into train/good, or name a folder that holds good images and nothing else."
+
+
+class Source(NamedTuple):
+    """An image to be scored: the file, and the place it was listed from (a folder, or the file's own)."""
+
+    file: Path
+    root: Path
+
+    @property
+    def name(self) -> Path:
+        """The file's path below that place."""
+        return self.file.relative_to(self.root)
+
+
+@dataclass(frozen=True)
+class GoodImages:
+    """What a detector is fitted to.
+
+    Attributes:
+        train: files of good images.
+        validation: files of good images that somebody has set aside for the threshold; may be empty.
+        notes: what was left out, in plain sentences.
+    """
+
+    train: list[Path]
+    validation: list[Path]
+    notes: tuple[str, ...] = ()
+
+
+def find_good(folder: str | Path) -> GoodImages:
+    """The good images of a folder: train/good, train/ok ..., else good/ or ok/, else the folder itself.
+
+    Args:
+        folder: a folder in MVTec layout, one with good/ and bad/ (or OK/ and NG/, normal/ and abnormal/ ...), or a
+            plain folder of good images. Letter case does not matter. `validation/` is used for the threshold.
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it.
+        ValueError: it cannot be told which images are good; the message names the folders.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"'{root}' is not a folder. Name a folder of good images.")
+    sides = _sides(root)
+    place = _good_place(sides.get("train", root))
+    train = list_images(place, recursive=place != root)
+    if not train:
+        raise FileNotFoundError(f"'{place}' holds no image. {HOW_TO_NAME}{_others(place, train)}")
+    validation: list[Path] = []
+    if "validation" in sides:
+        validation = list_images(_good_place(sides["validation"]), recursive=True)
+    outside = [] if place == root else _elsewhere(root, {"train", "validation"}, place)
+    notes = [f"Good images are those in '{place.relative_to(root)}'." + outside[0]] if outside else []
+    left_out = _others(root if "train" not in sides else place, [*train, *validation], deep=place != root)
+    return GoodImages(train, validation, (*notes, *([left_out.strip()] if left_out else [])))
+
+
+def _good_place(place: Path) -> Path:
+    """The folder of good images at or directly below a place."""
+    folders = _folders(place)
+    good = [entry for entry in folders if entry.name.lower() in GOOD_NAMES]
+    if len(good) == 1:
+        return good[0]
+    if len(good) > 1:
+        raise ValueError(
+            f"'{place}' holds {_names(good)}, all of which sound good. Name the one that is meant."
+        )
+    if list_images(place):
+        return place
+    if folders:
+        raise ValueError(f"'{place}' holds the folders {_names(folders)}; which are good? {HOW_TO_NAME}")
+    raise FileNotFoundError(f"'{place}' holds no image. {HOW_TO_NAME}{_others(place, [])}")
+
+
+def find_labelled(folder: str | Path) -> tuple[list[tuple[Source, str]], tuple[str, ...]]:
+    """Images with labels: one folder per kind, in test/ if there is one, else in the folder itself.
+
+    Returns:
+        (source, kind) for every image, "good" for folders named good, OK, normal ...; and what was left out, in
+        sentences.
+
+    Raises:
+        FileNotFoundError: no such folder. ValueError: no folders of kinds in it.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"'{root}' is not a folder. Name one with test/good and test/<kind of defect>."
+        )
+    place = _sides(root).get("test", root)
+    known = set(SIDES) | NOT_IMAGES
+    kinds = [entry for entry in _folders(place) if entry.name.lower() not in known]
+    files = [
+        (Source(file, root), GOOD if kind.name.lower() in GOOD_NAMES else kind.name)
+        for kind in kinds
+        for file in list_images(kind, recursive=True)
+    ]
+    if not files:
+        raise ValueError(
+            f"'{place}' holds no labelled images. Expected one folder per kind, such as good/ and scratch/, or OK/ and "
+            "NG/; without labels use `adlib score` or `adlib report`."
+        )
+    left_out = _others(place, [source.file for source, _ in files], deep=True)
+    return files, ((left_out.strip(),) if left_out else ())
+
+
+def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileError]:
+    """The images behind a file, a folder (searched recursively) or a pattern such as "*.png", sorted.
+
+    Args:
+        path: what was named.
+        notes: takes sentences about what was left out.
+
+    Yields:
+        A source, or an error if nothing can be read there.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        names, hidden = _walk(place)
+        suffixes = tuple(image_suffixes())
+        images = [name for name in names if name.lower().endswith(suffixes)]
+        if len(images) < len(names):
+            notes.append(_left_out(place, sorted(set(names) - set(images))))
+        if hidden:
+            notes.append(
+                f"Passed over in '{place}', hidden files or folders: {len(hidden)} (e.g. '{hidden[0]}')."
+            )
+        if not images:
+            yield ImageFileError(f"'{path}' holds no image.")
+        yield from (Source(Path(name), place) for name in sorted(images))
+    elif place.is_file():
+        yield Source(place, place.parent)
+    elif matches := sorted(glob.glob(os.path.expanduser(path), recursive=True)):
+        for match in matches:
+            yield from list_sources(match, notes)
+    else:
+        yield ImageFileError(f"'{path}' is neither a file nor a folder, and no file fits it as a pattern.")
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: "1 image", "2 images"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith(HIDDEN))
+
+
+def _sides(root: Path) -> dict[str, Path]:
+    return {SIDES[entry.name.lower()]: entry for entry in _folders(root) if entry.name.lower() in SIDES}
+
+
+def _names(folders: Iterable[Path]) -> str:
+    return ", ".join(f"'{folder.name}'" for folder in folders)
+
+
+def _elsewhere(root: Path, used: set[str], place: Path) -> list[str]:
+    """A sentence about folders beside the good ones that are not used."""
+    beside = {*_folders(root), *_folders(place.parent)} - {place, place.parent}
+    unused = sorted(entry for entry in beside if SIDES.get(entry.name.lower()) not in used)
+    return [f" Not used: {_names(unused)}."] if unused else []
+
+
+def _walk(place: Path) -> tuple[list[str], list[str]]:
+    """Visible files below a folder, through links, each folder once; and hidden images and folders by name."""
+    names, hidden, seen = [], [], set()
+    suffixes = tuple(image_suffixes())
+    for folder, folders, files in os.walk(place, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        hidden += [name for name in folders if name.startswith(HIDDEN)]
+        hidden += [name for name in files if name.startswith(".") and name.lower().endswith(suffixes)]
+        folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
+        names += [os.path.join(folder, name) for name in files if not name.startswith(".")]
+    return names, hidden
+
+
+def _others(place: Path, images: list[Path], deep: bool = False) -> str:
+    """A sentence about visible files that are no images that can be read, and images deeper than was looked."""
+    others = sorted(set(_walk(place)[0]) - set(map(str, images)))
+    return " " + _left_out(place, others, deep) if others else ""
+
+
+def _left_out(place: Path, others: list[str], deep: bool = True) -> str:
+    endings = Counter(os.path.splitext(name)[1].lower() or "none" for name in others)
+    what = "no images" if deep else "no images, or deeper than was looked"
+    counts = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
+    example = os.path.basename(others[0])
+    return f"Left out of '{place}', {what}: {plural(len(others), 'file')} ({counts}; e.g. '{example}')."

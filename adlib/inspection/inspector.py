@@ -1,0 +1,545 @@
+"""A fitted detector with everything that a verdict on a photograph needs: how to cut it, and a threshold that knows
+how sure it is. One safetensors file."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageChops
+from torch import Tensor
+
+from adlib.data import ValidationImages
+from adlib.data.images import ImageFileError, parallel_map, read_image, resize_image
+from adlib.detectors import Detector, detector_class, detector_names, make_detector
+from adlib.detectors.base import MAP_QUANTILE
+from adlib.files import read_tensors
+from adlib.inspection.alignment import ANYWHERE, MISPLACED, MOST, THUMBNAIL, place_spread
+from adlib.inspection.inputs import Source, find_good, list_sources, plural
+from adlib.inspection.threshold import Threshold
+from adlib.inspection.tiles import Examined, Tiling, crop_to_tensor, examine_tiled, examine_whole
+
+DEFAULT_DETECTOR = "patch_memory" if "patch_memory" in detector_names() else "feature_dictionary"
+DEFAULT_SIZE = 256  # pixels
+FOLDS = 4
+CROSS_FIT = 500  # up to so many images each has its say in the threshold; of more, those set aside are enough
+MEMORY = 2**30  # bytes of training crops
+FORMAT = 1  # of what a file holds beside the detector
+
+Picture = str | Path | Image.Image | np.ndarray
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one photograph.
+
+    Attributes:
+        file: as it was named or listed; "image 3" for pictures in memory, counted from 0.
+        score: larger is more anomalous; None if the file could not be read.
+        defective: whether the score is above the threshold.
+        size: (width, height) of the photograph, pixels.
+        map: (h, w), float32, larger is more anomalous, covering the photograph at a resolution of its own.
+        error: why there is no score.
+        brightness: mean of the photograph's pixels, 0 to 255.
+        remarks: what was done to the photograph before it was looked at.
+        source: where it was listed from, for files.
+    """
+
+    file: str
+    score: float | None = None
+    defective: bool | None = None
+    size: tuple[int, int] | None = None
+    map: np.ndarray | None = None
+    error: str | None = None
+    brightness: float | None = None
+    remarks: tuple[str, ...] = ()
+    source: Source | None = None
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """(x, y) of the most suspicious place, in the photograph's pixels."""
+        if self.map is None or self.size is None:
+            return None
+        row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)
+        width, height = self.size
+        return int((column + 0.5) / self.map.shape[1] * width), int((row + 0.5) / self.map.shape[0] * height)
+
+
+@dataclass
+class Inspector:
+    """A fitted detector, how to show it photographs, and the threshold; made by `fit_inspector`.
+
+    Attributes:
+        detector: for square images.
+        threshold: from good images that the detector was not trained on.
+        tiling: how photographs are cut; None: they are squeezed to the detector's size.
+        images: how many good images it learnt from.
+        fingerprint: 16 hex digits of these images' pixels.
+        brightness: their mean brightness, 0 to 255: the baseline that an evaluation stands beside.
+        notes: what was dropped, squeezed, converted or left out, in plain sentences.
+    """
+
+    detector: Detector
+    threshold: Threshold
+    tiling: Tiling | None = None
+    images: int = 0
+    fingerprint: str = ""
+    brightness: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    def score(
+        self, pictures: Picture | Iterable[Picture | Source | Verdict], notes: list[str] | None = None
+    ) -> Iterator[Verdict]:
+        """Verdicts on photographs, one after the other, a few in memory at a time.
+
+        Args:
+            pictures: files, folders (searched recursively), patterns such as "*.png"; Pillow images; numpy arrays,
+                uint8 (H, W) or (H, W, 3) in RGB order (OpenCV gives BGR: pass frame[..., ::-1]), or (N, H, W, 3).
+            notes: takes sentences about files that are no images.
+
+        Yields:
+            One verdict per photograph, in order; one with `error` for what cannot be read.
+        """
+        notes = [] if notes is None else notes
+        for portion in _portions(_pictures(pictures, notes), 1 if self.tiling else 32):
+            opened = parallel_map(self._open, portion)
+            readable = [each for each in opened if isinstance(each, _Opened)]
+            seen = iter(self._examine(readable))
+            for each in opened:
+                yield self._judge(each, next(seen)) if isinstance(each, _Opened) else each
+
+    def _open(self, named: _Named | Verdict) -> _Opened | Verdict:
+        if isinstance(named, Verdict):  # of a path at which nothing can be read
+            return named
+        source = named.picture if isinstance(named.picture, Source) else None
+        try:
+            image = open_picture(named.picture)
+            if self.detector.image_shape[0] == 1 and _coloured(image):
+                raise ImageFileError(
+                    f"'{named.name}' is coloured; this detector was fitted to grey images.\n"
+                    "Convert it the way the good images were converted, or fit again with coloured ones."
+                )
+        except ImageFileError as error:
+            return Verdict(named.name, error=str(error), source=source)
+        remarks = []
+        size = self.detector.image_shape[1]
+        if self.tiling is None and image.width != image.height:
+            remarks.append(f"not square, squeezed to {size} x {size} pixels")
+        if self.tiling is not None and min(image.size) < self.tiling.side:
+            remarks.append(f"smaller than a tile of {self.tiling.side} pixels, continued by its mirror image")
+        full = image.size
+        # Squeezed at once: the photographs of a portion need not be in memory together.
+        small = image if self.tiling else resize_image(image, size)
+        return _Opened(named.name, small, full, tuple(remarks), source)
+
+    def _examine(self, opened: list[_Opened]) -> Iterator[Examined]:
+        if not opened:
+            return
+        if self.tiling is not None:
+            yield from (examine_tiled(self.detector, each.image, self.tiling) for each in opened)
+            return
+        channels, size, _ = self.detector.image_shape
+        crops = torch.stack([crop_to_tensor(each.image, size, channels) for each in opened])
+        yield from examine_whole(self.detector, crops)
+
+    def _judge(self, opened: _Opened, seen: Examined) -> Verdict:
+        if not math.isfinite(seen.score):
+            return Verdict(opened.name, error=f"its score is {seen.score}; fit again.", source=opened.source)
+        return Verdict(
+            opened.name,
+            seen.score,
+            seen.score > self.threshold.value,
+            opened.size,
+            seen.map,
+            brightness=float(np.asarray(opened.image).mean()),
+            remarks=opened.remarks,
+            source=opened.source,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything as one safetensors file, atomically; `Detector.load` reads it, too."""
+        beside = {
+            "format": FORMAT,
+            "threshold": self.threshold.to_dict(),
+            "tiling": None if self.tiling is None else asdict(self.tiling),
+            "images": self.images,
+            "fingerprint": self.fingerprint,
+            "brightness": self.brightness,
+            "notes": self.notes,
+        }
+        return self.detector.save(path, inspection=json.dumps(beside))
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "auto") -> Inspector:
+        """The inspector that `save` wrote.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a file of another kind, damaged, changed since, or of a newer version; or a detector
+                that was saved without an inspector.
+        """
+        detector = Detector.load(path, device)
+        header = read_tensors(path)[1]
+        if "inspection" not in header:
+            raise ValueError(
+                f"{path} holds a {detector.name} without a threshold from `adlib fit`. Make one with `adlib fit FOLDER "
+                f"-o {Path(path).name}`."
+            )
+        beside = json.loads(header["inspection"])
+        if beside["format"] > FORMAT:
+            raise ValueError(
+                f"{path} was written by a newer version of adlib (inspection format {beside['format']}; this one reads "
+                f"up to {FORMAT}). Update adlib-book, or fit again."
+            )
+        threshold, tiling = Threshold.from_dict(beside.pop("threshold")), beside.pop("tiling")
+        beside |= {"tiling": None if tiling is None else Tiling(**tiling), "notes": tuple(beside["notes"])}
+        del beside["format"]
+        return cls(detector, threshold, **beside)
+
+    def __repr__(self) -> str:
+        how = "squeezed" if self.tiling is None else f"tiles of {self.tiling.side}"
+        images = f"{self.images} good images"
+        return f"Inspector({self.detector.name}, {images}, {how}, threshold {self.threshold.value:.6g})"
+
+
+def fit_inspector(
+    source: str | Path | Sequence[Picture],
+    detector: str = DEFAULT_DETECTOR,
+    *,
+    size: int = DEFAULT_SIZE,
+    tile: int | None = None,
+    overlap: float = 0.25,
+    false_alarms: float = 0.02,
+    profile: str = "book",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    strict: bool = False,
+    progress: bool = False,
+    **settings: Any,
+) -> Inspector:
+    """Learn what good images look like, and a threshold from good images only.
+
+    For detectors that learn at once, and up to 500 images, every image has its say in the threshold: it is scored by a
+    detector that was fitted to the other three quarters. Otherwise the threshold comes from images set aside.
+
+    Args:
+        source: a folder, see `adlib.inspection.inputs.find_good`; or good images: files, Pillow images, arrays as in
+            `Inspector.score`.
+        detector: by name; those that learn from labelled anomalies are refused.
+        size: side of what the detector looks at, pixels: the photograph, squeezed, or a tile of it.
+        tile: side of the tiles in the photograph's pixels; None: no tiles.
+        overlap: of neighbouring tiles, a share of their side.
+        false_alarms: share of good images that may be called defective, between 0 and 1.
+        profile, seed, device, settings: see `adlib.make_detector`.
+        strict: stop at an image that cannot be used, and where there are too few for this rate of false alarms.
+        progress: bars with the time left, on stderr if that is a terminal.
+
+    Returns:
+        The inspector.
+
+    Raises:
+        FileNotFoundError: no image there.
+        ImageFileError: an image cannot be read and strict is True, or none can.
+        ValueError: fewer than two good images, a setting out of range, or (strict) too few images for the threshold.
+    """
+    if detector_class(detector).learns_from_anomalies:
+        raise ValueError(
+            f"{detector} learns from labelled anomalies, and here are good images only; take {DEFAULT_DETECTOR} or "
+            "another that learns from normal images."
+        )
+    tiling = None if tile is None else Tiling(tile, overlap)
+    needed = Threshold.from_scores(
+        [0.0], false_alarms
+    ).needed  # refuses an impossible rate before the work begins
+    train, validation, notes = _good_pictures(source)
+    reader = _Reader(size, tiling, seed, strict, progress)
+    learnt, aside = reader.read(train, "reading"), reader.read(validation, "reading validation")
+    if len(learnt) < 2:
+        raise ValueError(f"{len(learnt)} good images; expected at least 2, and better {needed} or more.")
+    if tiling is None and detector not in ANYWHERE:
+        small = F.interpolate(_stack(learnt[:MOST], 3).float().mean(1, keepdim=True), THUMBNAIL, mode="area")
+        if (spread := place_spread(small[:, 0].numpy())) > MISPLACED:
+            notes.append(
+                f"The part does not lie in the same place (standard deviation {100 * spread:.0f} % of the image), and "
+                f"{detector} compares place by place: it will score rims. Take {DEFAULT_DETECTOR}, or align the images."
+            )
+    channels = 3 if any(crops.coloured for crops in [*learnt, *aside]) else 1
+
+    def make() -> Detector:
+        return make_detector(detector, (channels, size, size), profile, seed, device, **settings)
+
+    fitted, how = make(), {"progress": "auto" if progress else "quiet"}
+    order = np.random.default_rng(seed).permutation(len(learnt))
+    seen: list[tuple[float, float]] = []
+    if not aside and not fitted.optimisers and len(learnt) <= CROSS_FIT:
+        folds = [order[first::FOLDS] for first in range(min(FOLDS, len(order)))]
+        for number, fold in enumerate(folds, 1):
+            others = np.setdiff1d(order, fold)
+            part = make().fit(_stack([learnt[i] for i in others], channels), **how)  # type: ignore[arg-type]
+            title = f"threshold, part {number} of {len(folds)}"
+            seen += _score_good(part, tiling, [learnt[i].picture for i in fold], title, progress)
+    elif not aside:
+        count = max(1, min(len(learnt) // 3, max(len(learnt) // 7, 2 * needed)))
+        aside, learnt = ([learnt[i] for i in part] for part in (order[:count], np.sort(order[count:])))
+        notes.append(f"{count} of the good images were set aside for the threshold.")
+    # Where training goes by steps, the images set aside choose the checkpoint, too.
+    checkpoints = ValidationImages(_stack(aside, channels)) if fitted.optimisers else None
+    fitted.fit(_stack(learnt, channels), checkpoints, **how)  # type: ignore[arg-type]
+    seen = seen or _score_good(fitted, tiling, [crops.picture for crops in aside], "threshold", progress)
+    threshold = Threshold.from_scores([score for score, _ in seen], false_alarms)
+    if strict and not threshold.enough:
+        raise ValueError(threshold.words())
+    fitted.thresholds = {fitted.config.score: threshold.value}
+    fitted.map_scale = max(scale for _, scale in seen)
+    digest = hashlib.sha256("".join(sorted(crops.digest for crops in learnt)).encode()).hexdigest()[:16]
+    brightness = float(np.mean([crops.brightness for crops in learnt]))
+    return Inspector(fitted, threshold, tiling, len(learnt), digest, brightness, (*notes, *reader.notes()))
+
+
+def open_picture(picture: Picture | Source) -> Image.Image:
+    """A photograph as an 8-bit Pillow image of mode "L" or "RGB".
+
+    Args:
+        picture: a file, a Pillow image, or uint8 (H, W) or (H, W, 3), RGB.
+
+    Raises:
+        ImageFileError: it cannot be read, or is an array of another type or shape; the message has the remedy.
+    """
+    if isinstance(picture, Source):
+        picture = picture.file
+    if isinstance(picture, str | Path):
+        return read_image(Path(picture).expanduser())
+    if isinstance(picture, Image.Image):
+        return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    array = np.asarray(picture)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
+        raise ImageFileError(
+            f"got an array of {array.dtype}, shape {array.shape}; expected uint8 (H, W) or (H, W, 3) in RGB order. "
+            "Floats in [0, 1]: (255 * frame).round().astype('uint8'); channels first: frame.transpose(1, 2, 0)."
+        )
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def progress_bar(items: Iterable[Item], title: str, total: int | None, show: bool) -> Iterable[Item]:
+    """The items, with a bar and the time left on stderr where that is a terminal and `show` is True."""
+    from tqdm import tqdm
+
+    disable = None if show else True  # None: where there is no terminal
+    return tqdm(items, title, total, file=sys.stderr, unit="image", leave=False, disable=disable)
+
+
+# ---------------------------------------------------------------- reading
+@dataclass(frozen=True)
+class _Named:
+    name: str
+    picture: Picture | Source
+
+
+@dataclass(frozen=True)
+class _Opened:
+    name: str
+    image: Image.Image
+    size: tuple[int, int]
+    remarks: tuple[str, ...]
+    source: Source | None
+
+
+@dataclass(frozen=True)
+class _Crops:
+    """What is learnt from one photograph: uint8 (n, 3, S, S)."""
+
+    picture: Any
+    crops: Tensor
+    coloured: bool
+    digest: str
+    brightness: float
+    tiles: int
+    squeezed: bool
+
+
+class _Reader:
+    """Reads good images, and counts what was done to them."""
+
+    def __init__(self, size: int, tiling: Tiling | None, seed: int, strict: bool, progress: bool):
+        self.size, self.tiling, self.seed, self.strict, self.progress = size, tiling, seed, strict, progress
+        self.errors: list[str] = []
+        self.twice: list[str] = []
+        self.squeezed = self.cut = self.taken = 0
+        self.digests: set[str] = set()
+
+    def read(self, pictures: list[Any], title: str) -> list[_Crops]:
+        """Crops of every image that can be used and is not there already."""
+        quota = max(1, MEMORY // (3 * self.size**2) // max(1, len(pictures)))
+        result = []
+        seeds = np.random.SeedSequence(self.seed).spawn(len(pictures))
+        # Few large photographs at a time: they are all in memory until they are cut.
+        portions = _portions(zip(pictures, seeds), 8 if self.tiling is None else 2)
+        crops_of = (
+            zip(portion, parallel_map(lambda pair: self._crops(*pair, quota), portion))
+            for portion in portions
+        )
+        pairs = (pair for portion in crops_of for pair in portion)
+        for (picture, _), crops in progress_bar(pairs, title, len(pictures), self.progress):
+            if isinstance(crops, ImageFileError):
+                if self.strict:
+                    raise crops
+                self.errors.append(str(crops).splitlines()[0])
+            elif crops.digest in self.digests:
+                self.twice.append(str(picture.file if isinstance(picture, Source) else "an array"))
+            else:
+                self.digests.add(crops.digest)
+                self.squeezed += crops.squeezed
+                self.cut += crops.tiles
+                self.taken += len(crops.crops)
+                result.append(crops)
+        if self.errors and not result and pictures:
+            raise ImageFileError(f"none of the {len(pictures)} images can be used: {self.errors[0]}")
+        return result
+
+    def _crops(self, picture: Any, seed: np.random.SeedSequence, quota: int) -> _Crops | ImageFileError:
+        try:
+            image = open_picture(picture)
+        except ImageFileError as error:
+            return error
+        places = [None] if self.tiling is None else self.tiling.places(image.height, image.width)
+        chosen = sorted(
+            np.random.default_rng(seed).choice(len(places), min(quota, len(places)), replace=False)
+        )
+        crops = torch.stack(
+            [
+                crop_to_tensor(
+                    image if self.tiling is None else self.tiling.cut(image, *places[i]), self.size, 3
+                )
+                for i in chosen
+            ]
+        )
+        digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
+        squeezed = self.tiling is None and image.width != image.height
+        mean = float(np.asarray(image).mean())
+        return _Crops(picture, crops, _coloured(image), digest, mean, len(places), squeezed)
+
+    def notes(self) -> list[str]:
+        """In sentences, each once."""
+        sentences = []
+        if self.errors:
+            sentences.append(
+                f"Not readable and left out: {plural(len(self.errors), 'file')} ({self.errors[0]})"
+            )
+        if self.twice:
+            twice = plural(len(self.twice), "image")
+            sentences.append(f"There twice, pixel by pixel, and taken once: {twice} (e.g. {self.twice[0]}).")
+        if self.squeezed:
+            squeezed = plural(self.squeezed, "image")
+            sentences.append(
+                f"Not square, squeezed to {self.size} x {self.size} pixels: {squeezed}; --tile keeps their shape."
+            )
+        if self.taken < self.cut:
+            sentences.append(f"{self.taken:,} of {self.cut:,} tiles were learnt from, drawn at random.")
+        return sentences
+
+
+def _coloured(image: Image.Image) -> bool:
+    if image.mode == "L":
+        return False
+    red, *others = image.split()
+    return any(ImageChops.difference(red, other).getbbox() is not None for other in others)
+
+
+def _stack(crops: Sequence[_Crops], channels: int) -> Tensor:
+    return torch.cat([each.crops for each in crops])[:, :channels].contiguous()
+
+
+def _good_pictures(source: str | Path | Sequence[Picture]) -> tuple[list[Any], list[Any], list[str]]:
+    """Images to train on, images for the threshold alone, and notes."""
+    if not isinstance(source, str | Path):
+        return list(source), [], []
+    good, root = find_good(source), Path(source).expanduser()
+    train, validation = ([Source(file, root) for file in files] for files in (good.train, good.validation))
+    return train, validation, list(good.notes)
+
+
+def _score_good(
+    detector: Detector, tiling: Tiling | None, pictures: list[Any], title: str, progress: bool
+) -> list[tuple[float, float]]:
+    """Score and map scale of good images, looked at in the way that all others will be."""
+    inspector = Inspector(detector, Threshold(math.inf, 0.5, (0.0,)), tiling)
+    verdicts = progress_bar(inspector.score(pictures), title, len(pictures), progress)
+    return [
+        (v.score, float(np.quantile(v.map, MAP_QUANTILE)))
+        for v in verdicts
+        if v.score is not None and v.map is not None
+    ]
+
+
+def _pictures(pictures: Any, notes: list[str]) -> Iterator[_Named | Verdict]:
+    """Every photograph with the name that its verdict carries."""
+    if isinstance(pictures, str | Path | Image.Image) or (
+        isinstance(pictures, np.ndarray) and pictures.ndim < 4
+    ):
+        pictures = [pictures]
+    seen: set[str] = set()
+    for number, picture in enumerate(pictures):
+        if isinstance(picture, str | Path | Source):
+            yield from (_Named(str(each.file), each) if isinstance(each, Source) else each
+                        for each in expand([picture], notes, seen))  # fmt: skip
+        elif isinstance(picture, np.ndarray) and picture.ndim == 4:
+            yield from (_Named(f"image {number}.{index}", each) for index, each in enumerate(picture))
+        else:
+            yield picture if isinstance(picture, Verdict) else _Named(f"image {number}", picture)
+
+
+def expand(
+    paths: Iterable[str | Path | Source], notes: list[str], seen: set[str] | None = None
+) -> Iterator[Source | Verdict]:
+    """The images behind files, folders and patterns, each file once, in order.
+
+    Args:
+        paths: what was named; see `adlib.inspection.inputs.list_sources`.
+        notes: takes sentences about what was left out.
+        seen: files that have been listed before, by their real path.
+
+    Yields:
+        A source, or a verdict with `error` for a path at which nothing can be read.
+    """
+    seen = set() if seen is None else seen
+    for path in paths:
+        for source in [path] if isinstance(path, Source) else list_sources(str(path), notes):
+            if isinstance(source, ImageFileError):
+                yield Verdict(str(path), error=str(source))
+            elif (real := _real(str(source.file))) not in seen:
+                seen.add(real)
+                yield source
+
+
+def _real(file: str) -> str:
+    """The file's path without links; that of its folder is looked up once."""
+    if os.path.islink(file):
+        return os.path.realpath(file)
+    folder, name = os.path.split(file)
+    return os.path.join(_real_folder(folder), name)
+
+
+_real_folder = functools.lru_cache(maxsize=10_000)(os.path.realpath)
+
+
+def _portions(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
+    portion: list[Item] = []
+    for item in items:
+        portion.append(item)
+        if len(portion) == count:
+            yield portion
+            portion = []
+    if portion:
+        yield portion

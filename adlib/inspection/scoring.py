@@ -1,0 +1,201 @@
+"""Scores of many files: a line each, a table, maps, and what a script wants to know at the end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from adlib.data.images import ImageFileError
+from adlib.files import write_atomic
+from adlib.inspection.inputs import Source, plural
+from adlib.inspection.inspector import Inspector, Verdict, expand, progress_bar
+
+NOTHING_DEFECTIVE, FAILED, USAGE, UNREADABLE, DEFECTS = 0, 1, 2, 3, 10  # exit codes
+COLUMNS = ("file", "score", "threshold", "defective", "error")
+
+
+@dataclass
+class Summary:
+    """Counts over verdicts, and what was done to images or left out, each kind once.
+
+    Attributes:
+        good, defective, unreadable: counts of images.
+        remarks: what was done to images -> how many.
+        notes: what was left out, in sentences.
+    """
+
+    good: int = 0
+    defective: int = 0
+    unreadable: int = 0
+    remarks: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, verdict: Verdict) -> Verdict:
+        """Count one verdict, and give it back."""
+        self.unreadable += verdict.error is not None
+        self.defective += bool(verdict.defective)
+        self.good += verdict.defective is False
+        self.remarks.update(verdict.remarks)
+        return verdict
+
+    def sentences(self) -> list[str]:
+        """Notes and remarks, each once; and a warning where most images are defective."""
+        counted = [
+            f"{count} {'image' if count == 1 else 'images'}: {what}." for what, count in self.remarks.items()
+        ]
+        read = self.good + self.defective
+        if read >= 10 and self.defective > read / 2:
+            counted.append(
+                f"{self.defective} of {read} images are called defective. Unless they are, these images are unlike the "
+                "ones that the detector was fitted to: another camera, light or part? Then fit again."
+            )
+        return [*self.notes, *counted]
+
+    @property
+    def exit_code(self) -> int:
+        """3 if anything could not be read, else 10 if anything is defective, else 0."""
+        return UNREADABLE if self.unreadable else DEFECTS if self.defective else NOTHING_DEFECTIVE
+
+    def __str__(self) -> str:
+        text = f"{plural(self.good + self.defective, 'image')}: {self.defective} defective, {self.good} good"
+        return text + (f"; {self.unreadable} could not be read" if self.unreadable else "")
+
+
+def score_files(
+    inspector: Inspector,
+    paths: Iterable[str | Path],
+    say: Callable[[str], None] = print,
+    *,
+    table: str | Path | None = None,
+    maps: str | Path | None = None,
+    as_json: bool = False,
+    strict: bool = False,
+    progress: bool = False,
+) -> Summary:
+    """Score files, folders and patterns, and say a line for each image.
+
+    Args:
+        inspector: fitted.
+        paths: what to score; "-" stands for paths on standard input, one a line.
+        say: takes each line: verdict, score and file; or JSON, an object per image and a last one with the summary.
+        table: a CSV file to write, with COLUMNS.
+        maps: a folder for maps, one PNG per image at the photograph's own size; grey 128 is as suspicious as any place
+            of a good image was, 255 twice that or more.
+        strict: files that are no images count as unreadable, and the first unreadable file ends it.
+        progress: a bar with the time left.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ImageFileError: something could not be read, and strict is True.
+        OSError: table or maps cannot be written.
+    """
+    summary, rows, places = Summary(), [], _Places()
+    named = list(paths)
+    listed: Iterable[Source | Verdict] = expand(_with_standard_input(named), summary.notes)
+    if "-" not in map(str, named):  # the bar knows the end only of what can be listed
+        listed = list(listed)
+    verdicts = progress_bar(
+        inspector.score(listed, summary.notes),
+        "scoring",
+        len(listed) if isinstance(listed, list) else None,
+        progress,
+    )
+    for verdict in map(summary.add, verdicts):
+        if strict and (verdict.error or summary.notes):
+            raise ImageFileError(verdict.error or summary.notes[0])
+        if maps is not None and verdict.map is not None:
+            write_map(
+                verdict, Path(maps).expanduser() / places.of(verdict), inspector.detector.map_scale or 1.0
+            )
+        row = as_row(verdict, inspector.threshold.value)
+        say(json.dumps(row) if as_json else _line(verdict))
+        if table is not None:
+            rows.append([row[name] for name in COLUMNS])
+    if table is not None:
+        stream = io.StringIO()
+        csv.writer(stream).writerows([COLUMNS, *rows])
+        write_atomic(Path(table).expanduser(), stream.getvalue().encode("utf-8", "surrogateescape"))
+    if as_json:
+        counts = {name: getattr(summary, name) for name in ("good", "defective", "unreadable")}
+        more = {
+            "threshold": inspector.threshold.words(),
+            "notes": summary.sentences(),
+            "fitted": inspector.notes,
+        }
+        say(json.dumps({"summary": {**counts, **more}}))
+    return summary
+
+
+def as_row(verdict: Verdict, threshold: float) -> dict[str, Any]:
+    """A verdict as plain values, for JSON and tables."""
+    return {
+        "file": verdict.file,
+        "score": verdict.score,
+        "threshold": threshold,
+        "defective": verdict.defective,
+        "size": verdict.size,
+        "place": verdict.place if verdict.defective else None,
+        "error": verdict.error,
+        "remarks": verdict.remarks,
+    }
+
+
+def map_image(verdict: Verdict, scale: float, size: tuple[int, int] | None = None) -> Image.Image:
+    """The map of a verdict as a grey image: 128 at `scale`, 255 at twice that or more.
+
+    Args:
+        verdict: with a map.
+        scale: the map's value that good images reach, > 0: `detector.map_scale`.
+        size: (width, height) of the image, pixels; by default the map's own.
+    """
+    assert verdict.map is not None
+    grey = np.clip(verdict.map * (127.5 / max(scale, 1e-12)), 0, 255).round().astype(np.uint8)
+    image = Image.fromarray(grey)
+    return image if size is None or size == image.size else image.resize(size, Image.Resampling.BILINEAR)
+
+
+def write_map(verdict: Verdict, path: Path, scale: float) -> None:
+    """The map as a PNG of the photograph's own size, see `map_image`; written atomically."""
+    stream = io.BytesIO()
+    map_image(verdict, scale, verdict.size).save(stream, "png")
+    write_atomic(path, stream.getvalue())
+
+
+def _line(verdict: Verdict) -> str:
+    name = verdict.file.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if verdict.error is not None:
+        return f"unreadable             {name}"
+    return f"{'defective' if verdict.defective else 'good':<10} {verdict.score:<10.6g}  {name}"
+
+
+def _with_standard_input(paths: Iterable[str | Path]) -> Iterator[str | Path]:
+    for path in paths:
+        if str(path) == "-":
+            yield from (line for line in (raw.rstrip("\r\n") for raw in sys.stdin) if line)
+        else:
+            yield path
+
+
+class _Places:
+    """File names for maps: the path below the folder that was named; a second one of the same name is numbered."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[str] = Counter()
+
+    def of(self, verdict: Verdict) -> str:
+        name = verdict.file if verdict.source is None else verdict.source.name.as_posix()
+        self.taken[name.lower()] += 1
+        count = self.taken[name.lower()]
+        return f"{name}.png" if count == 1 else f"{name}-{count}.png"

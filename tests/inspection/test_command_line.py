@@ -1,0 +1,139 @@
+"""`adlib fit`, `score` and the rest: three commands from a folder to a verdict, and exit codes that scripts can use."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from discs import disc, write_discs
+from PIL import Image
+
+from adlib_book import cli
+
+
+@pytest.fixture
+def adlib(monkeypatch, capsys):
+    """Call `adlib ...`; gives exit code, stdout, stderr."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["adlib", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output = capsys.readouterr()
+        return ended.value.code or 0, output.out, output.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Discs, and black images among them that every detector tells apart."""
+    folder = write_discs(tmp_path_factory.mktemp("parts"), 12, 2)
+    (folder / "test/black").mkdir()
+    Image.new("RGB", (96, 96)).save(folder / "test/black/b.png")
+    return folder
+
+
+@pytest.fixture
+def model(adlib, parts, tmp_path):
+    path = tmp_path / "part.safetensors"
+    code, out, err = adlib("fit", parts, "-o", path, "--detector", "pca", "--size", 16, "--false-alarms", 0.1)
+    assert (code, "Not used: 'test'" in err) == (0, True)
+    assert "fitted to 12 good images. From 12 good images: about 1 in 13" in out
+    return path
+
+
+def test_a_folder_without_labels_gets_a_verdict_for_each_image(adlib, model, parts):
+    code, out, err = adlib("score", model, parts / "test")
+    lines = out.splitlines()
+    assert len(lines) == 5
+    assert lines[0].split()[::2] == ["defective", str(parts / "test/black/b.png")]
+    assert code == 10
+    assert "5 images: " in err
+
+
+def test_exit_codes_say_how_it_went(adlib, model, parts, tmp_path):
+    good, black = parts / "train/good", parts / "test/black"
+    assert adlib("score", model, good)[0] == 0
+    assert adlib("score", model, black, good)[0] == 10
+    assert adlib("score", model, black, tmp_path / "nothing.png")[0] == 3  # outranks 10
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    assert adlib("score", model, tmp_path / "broken.png", black)[0] == 3
+    assert adlib("score", model)[0] == 2
+    assert adlib("fit", good, "-o", tmp_path / "x", "--detector", "pcaa")[0] == 2
+    assert adlib("fit", good, "-o", tmp_path / "x", "--false-alarms", 2)[0] == 2
+    assert adlib("score", good / "0000.png", good)[0] == 1  # an image in the place of a model
+    assert adlib("fit", parts / "nowhere", "-o", tmp_path / "x")[0] == 1
+
+
+def test_strict_stops_at_what_would_be_left_out(adlib, model, parts, tmp_path):
+    (tmp_path / "in").mkdir()
+    disc(0).save(tmp_path / "in/a.png")
+    (tmp_path / "in/readme.txt").write_text("x")
+    code, _, err = adlib("score", model, tmp_path / "in")
+    assert (code in (0, 10), "no images: 1 file (1 .txt" in err) == (True, True)
+    code, _, err = adlib("score", model, tmp_path / "in", "--strict")
+    assert (code, "readme.txt" in err) == (3, True)
+
+
+def test_a_table_maps_and_json(adlib, model, parts, tmp_path):
+    table, maps = tmp_path / "out/scores.csv", tmp_path / "maps"
+    code, out, _ = adlib("score", model, parts / "test", "--csv", table, "--maps", maps, "--json")
+    *rows, last = map(json.loads, out.splitlines())
+    assert code == 10
+    assert [row["file"] for row in rows] == [
+        row["file"] for row in csv.DictReader(io.StringIO(table.read_text()))
+    ]
+    assert last["summary"]["defective"] + last["summary"]["good"] == 5
+    assert "12 good images" in last["summary"]["threshold"]
+    for row in rows:
+        assert row["defective"] == (row["score"] > row["threshold"])
+        name = row["file"].removeprefix(f"{parts / 'test'}/")
+        assert Image.open(maps / f"{name}.png").size == (96, 96) == tuple(row["size"])
+    assert np.asarray(Image.open(maps / "black/b.png.png")).max() > 128  # more suspicious than any good place
+
+
+def test_patterns_and_standard_input_and_each_file_once(adlib, model, parts, monkeypatch):
+    pattern = str(parts / "test/*/*.png")
+    _, out, _ = adlib("score", model, pattern, parts / "test/good")
+    assert len(out.splitlines()) == 5
+    names = "\n".join(map(str, sorted((parts / "test/good").iterdir())))
+    monkeypatch.setattr("sys.stdin", io.StringIO(names + "\n"))
+    _, out, _ = adlib("score", model, "-")
+    assert len(out.splitlines()) == 2
+
+
+def test_what_is_unlike_the_good_images_altogether_is_said(adlib, model, tmp_path):
+    for level in range(12):
+        Image.new("L", (96, 96), 15 * level).save(tmp_path / f"{level}.png")
+    _, _, err = adlib("score", model, tmp_path)
+    assert "another camera, light or part?" in err
+
+
+def test_help_has_an_example_and_the_exit_codes(adlib):
+    for command in ("fit", "score"):
+        code, out, _ = adlib(command, "--help")
+        assert (code, "Example:" in out) == (0, True)
+    assert "outranks 10" in " ".join(out.split())
+
+
+@pytest.mark.slow
+def test_the_readmes_first_example_for_own_images_works(adlib, tmp_path, monkeypatch):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    commands = re.search(r"```bash\n(adlib fit .*?)```", readme, re.S)[1].splitlines()
+    assert len(commands) == 3
+    discs = write_discs(tmp_path / "discs", 8, 1)
+    (tmp_path / "parts").mkdir()
+    (discs / "train/good").rename(tmp_path / "parts/good")
+    discs.rename(tmp_path / "incoming")
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        assert adlib(*shlex.split(command, comments=True)[1:])[0] in (0, 10)
+    assert {"part.safetensors", "scores.csv", "report.html"} <= {path.name for path in tmp_path.iterdir()}

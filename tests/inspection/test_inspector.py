@@ -1,0 +1,251 @@
+"""From good images to verdicts: what is learnt, what is said, and a file that keeps all of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from discs import disc, write_discs
+from PIL import Image
+
+from adlib.data.images import ImageFileError
+from adlib.detectors import Detector
+from adlib.inspection.inputs import find_good, find_labelled
+from adlib.inspection.inspector import Inspector, fit_inspector
+
+SMALL = {"size": 16, "profile": "smoke"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_discs(tmp_path_factory.mktemp("discs"), 12, 3)
+
+
+@pytest.fixture(scope="module")
+def inspector(folder):
+    return fit_inspector(folder, "pca", false_alarms=0.1, **SMALL)
+
+
+def test_every_good_image_has_its_say_in_the_threshold(inspector):
+    assert inspector.images == len(inspector.threshold.scores) == 12
+    assert inspector.detector.thresholds == {"mean_error": inspector.threshold.value}
+    assert inspector.detector.image_shape == (1, 16, 16)  # the discs are grey, though stored as RGB
+
+
+def test_the_scores_behind_it_are_those_of_a_detector_that_had_not_seen_the_image(folder, inspector):
+    seen = [verdict.score for verdict in inspector.score(folder / "train/good")]
+    assert np.mean(inspector.threshold.scores) > np.mean(seen)
+
+
+def test_a_file_gives_the_same_verdicts_and_is_a_detector_too(folder, inspector, tmp_path):
+    again = Inspector.load(inspector.save(tmp_path / "part.safetensors"))
+    assert (again.threshold, again.tiling, again.notes) == (inspector.threshold, None, inspector.notes)
+    assert again.fingerprint == inspector.fingerprint != ""
+    for old, new in zip(inspector.score(folder / "test"), again.score(folder / "test")):
+        assert (old.file, old.score, old.defective) == (new.file, new.score, new.defective)
+    assert Detector.load(tmp_path / "part.safetensors").thresholds == inspector.detector.thresholds
+
+
+def test_a_score_depends_on_the_picture_alone(folder, inspector):
+    files = sorted((folder / "test").rglob("*.png"))
+    together = [verdict.score for verdict in inspector.score(files)]
+    backwards = [verdict.score for verdict in inspector.score(files[::-1])][::-1]
+    alone = [next(inspector.score(file)).score for file in files]
+    assert together == pytest.approx(alone, rel=1e-9)
+    assert together == pytest.approx(backwards, rel=1e-9)
+
+
+def test_a_frame_gets_the_score_of_its_file_however_it_is_held(folder, inspector):
+    file = next((folder / "test/good").iterdir())
+    expected = next(inspector.score(file)).score
+    image = Image.open(file)
+    frame = np.asarray(image)
+    for picture in (str(file), image, frame, frame[..., 0], frame[None]):
+        (verdict,) = inspector.score(picture)
+        assert verdict.score == pytest.approx(expected), type(picture)
+
+
+@pytest.mark.parametrize("frame", [np.zeros((8, 8)), np.zeros((3, 8, 8), np.uint8), np.zeros(5, np.uint8)])
+def test_a_frame_that_could_mean_several_things_is_refused_with_the_line_that_mends_it(inspector, frame):
+    (verdict,) = inspector.score(frame)
+    assert verdict.score is None
+    assert "expected uint8 (H, W) or (H, W, 3) in RGB order" in verdict.error
+
+
+def test_arrays_can_be_learnt_from(inspector, folder):
+    frames = [np.asarray(Image.open(file)) for file in sorted((folder / "train/good").iterdir())]
+    again = fit_inspector(frames, "pca", false_alarms=0.1, **SMALL)
+    assert again.threshold == inspector.threshold
+    assert again.fingerprint == inspector.fingerprint
+
+
+def surface(seed: int, spot: tuple[int, int] | None = None) -> np.ndarray:
+    """A flat noisy surface, 96 x 256 pixels, with a bright spot of 4 x 4."""
+    pixels = np.random.default_rng(seed).normal(100, 8, (96, 256))
+    if spot:
+        pixels[spot[1] : spot[1] + 4, spot[0] : spot[0] + 4] += 90
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def test_tiles_see_what_squeezing_loses():
+    good, fresh = ([surface(seed) for seed in seeds] for seeds in (range(8), range(20, 28)))
+    spot = (203, 50)
+    ranks = {}
+    for tile in (None, 32):
+        inspector = fit_inspector(good, "pca", tile=tile, false_alarms=0.1, **SMALL)
+        scores = [verdict.score for verdict in inspector.score(fresh)]
+        (verdict,) = inspector.score(surface(99, spot))
+        ranks[tile] = (verdict.score - np.mean(scores)) / np.std(scores)
+    assert ranks[32] > 3 * max(ranks[None], 1)
+    assert verdict.defective
+    assert verdict.map.shape == (48, 128)
+    assert np.abs(np.subtract(verdict.place, spot) - 2).max() <= 3
+
+
+def test_what_is_squeezed_left_out_and_there_twice_is_said(tmp_path):
+    write_discs(tmp_path, 6, 0)
+    first = tmp_path / "train/good/0000.png"
+    Image.open(first).save(tmp_path / "train/good/copy.png")
+    Image.open(first).resize((90, 60)).save(tmp_path / "train/good/wide.png")
+    (tmp_path / "train/good/broken.png").write_bytes(b"PNG")
+    (tmp_path / "train/good/notes.txt").write_text("x")
+    (tmp_path / "spare").mkdir()
+    notes = " ".join(fit_inspector(tmp_path, "pca", **SMALL).notes)
+    for said in ("left out: 1 file", "copy.png", "squeezed to 16 x 16 pixels: 1 image;",
+                 "1 .txt", "Not used: 'spare'"):  # fmt: skip
+        assert said in notes
+    with pytest.raises(ImageFileError, match=r"broken\.png"):
+        fit_inspector(tmp_path, "pca", strict=True, **SMALL)
+
+
+def test_a_detector_that_compares_place_by_place_is_warned_of_parts_that_move():
+    for jitter, said in ((0.1, True), (0.01, False)):
+        discs = [disc(seed, jitter=jitter) for seed in range(12)]
+        notes = " ".join(fit_inspector(discs, "pca", size=64, profile="smoke").notes)
+        assert ("compares place by place" in notes) == said
+
+
+def test_what_is_hidden_is_passed_over_and_said_and_a_link_back_ends(inspector, tmp_path):
+    for name in ("a.png", ".hidden.png", "__MACOSX/a.png", ".thumbnails/b.png", "deep/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        disc(1).save(tmp_path / name)
+    (tmp_path / "deep/back").symlink_to(tmp_path)
+    (tmp_path / "deep/again.png").symlink_to(tmp_path / "a.png")
+    notes = []
+    names = [verdict.source.name.as_posix() for verdict in inspector.score(tmp_path, notes)]
+    assert names == ["a.png", "deep/b.png"]
+    assert "hidden files or folders: 3" in " ".join(notes)
+
+
+def test_too_few_images_are_said_or_refused():
+    three = [disc(seed) for seed in range(3)]
+    assert "Too few for 1 in 50: that needs 49" in fit_inspector(three, "pca", **SMALL).threshold.words()
+    with pytest.raises(ValueError, match="Too few for 1 in 50"):
+        fit_inspector(three, "pca", strict=True, **SMALL)
+    with pytest.raises(ValueError, match="expected at least 2, and better 49"):
+        fit_inspector(three[:1], "pca", **SMALL)
+    with pytest.raises(ValueError, match="learns from labelled anomalies"):
+        fit_inspector(three, "dual_discriminator", **SMALL)
+
+
+def test_a_detector_that_trains_by_steps_has_its_threshold_from_images_set_aside():
+    frames = [disc(seed, side=32) for seed in range(9)]
+    inspector = fit_inspector(frames, "cae", size=32, profile="smoke")
+    assert (inspector.images, len(inspector.threshold.scores)) == (6, 3)
+    assert "3 of the good images were set aside for the threshold." in inspector.notes
+
+
+def test_validation_images_are_used_for_the_threshold_alone(tmp_path):
+    write_discs(tmp_path, 6, 0)
+    (tmp_path / "validation/ok").mkdir(parents=True)
+    for seed in range(4):
+        disc(50 + seed).save(tmp_path / f"validation/ok/{seed}.png")
+    inspector = fit_inspector(tmp_path, "pca", **SMALL)
+    assert (inspector.images, len(inspector.threshold.scores)) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("files", "good"),
+    [
+        (["a.png", "b.png"], 2),
+        (["OK/a.png", "NG/b.png"], 1),
+        (["normal/a.png", "abnormal/b.png", "normal/c.jpg"], 2),
+        (["train/good/a.png", "test/good/b.png", "test/x/c.png"], 1),
+        (["Train/a.png", "Train/b.png", "Test/x/c.png"], 2),
+        (["train/good/camera 1/a.png", "train/good/camera 2/b.png"], 2),
+    ],
+)
+def test_which_images_are_good_is_understood(tmp_path, files, good):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        disc(0).save(tmp_path / name)
+    assert len(find_good(tmp_path).train) == good
+
+
+MIXED = (["a/1.png", "b/2.png"], ["train/a/1.png", "train/b/2.png"], ["ok/1.png", "good/1.png"])
+
+
+@pytest.mark.parametrize("files", MIXED)
+def test_or_asked_about(tmp_path, files):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True)
+        disc(0).save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"which are good|sound good"):
+        find_good(tmp_path)
+
+
+def test_labels_come_from_the_folders(folder, tmp_path):
+    labelled, notes = find_labelled(folder)
+    assert [kind for _, kind in labelled] == ["good"] * 3 + ["scratch"] * 3
+    assert notes == ()
+    with pytest.raises(ValueError, match="adlib score"):
+        find_labelled(folder / "train/good")
+
+
+def test_a_score_that_is_no_number_is_an_error_of_its_image(inspector, monkeypatch):
+    seen = inspector.detector.examine(torch.zeros(1, 1, 16, 16, dtype=torch.uint8))
+    broken = seen._replace(scores={"mean_error": torch.tensor([float("nan")])})
+    monkeypatch.setattr(inspector.detector, "examine", lambda images: broken)
+    (verdict,) = inspector.score(disc(0))
+    assert verdict.score is None
+    assert "its score is nan" in verdict.error
+
+
+def test_files_that_are_foreign_damaged_changed_or_newer_are_refused_by_name(inspector, tmp_path):
+    path = inspector.save(tmp_path / "part.safetensors")
+    content = path.read_bytes()
+    value = f"{inspector.threshold.value!r}".encode()
+    cases = [
+        content[:-100],
+        b"PK\x03\x04 a zip file, or a pickle",
+        b"",
+        content[:-1] + bytes([content[-1] ^ 1]),
+        content.replace(value, value[:-1] + bytes([value[-1] ^ 1])),
+    ]
+    for changed in cases:
+        assert changed != content
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"part\.safetensors.*(truncated|was changed)"):
+            Inspector.load(path)
+    with pytest.raises(FileNotFoundError, match="no file"):
+        Inspector.load(tmp_path / "nothing.safetensors")
+
+
+def test_newer_files_and_detectors_without_a_threshold_are_told_from_those(inspector, tmp_path, monkeypatch):
+    from adlib.detectors import base
+    from adlib.inspection import inspector as module
+
+    path = tmp_path / "part.safetensors"
+    inspector.detector.save(path)
+    with pytest.raises(ValueError, match="without a threshold from `adlib fit`"):
+        Inspector.load(path)
+    for place in (base, module):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, "FORMAT", 99)
+            inspector.save(path)
+        with pytest.raises(ValueError, match=r"newer version of adlib.*99"):
+            Inspector.load(path)
+
+
+def test_it_says_what_it_is(inspector):
+    assert "pca, 12 good images, squeezed" in repr(inspector)
