@@ -111,14 +111,17 @@ def path_of(notebook: Path) -> Path:
     return notebook.parent / "numbers" / f"{notebook.stem}.yml"
 
 
-def findings(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[str]:
+def findings(
+    notebook: nbformat.NotebookNode, bindings: dict[str, Any], chapter: Chapter | None = None
+) -> list[str]:
     """Each decimal that is bound to nothing or is not what its expression gives, and each binding left over.
 
     Args:
         notebook: a chapter.
         bindings: from `read`.
+        chapter: made of both, if it is there already.
     """
-    chapter = Chapter(notebook, bindings.get("helpers", ""))
+    chapter = chapter or Chapter(notebook, bindings.get("helpers", ""))
     return [fault for each in decimals(notebook, bindings) if (fault := chapter.fault(each))]
 
 

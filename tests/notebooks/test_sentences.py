@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,16 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.fixture(scope="module", params=CHAPTERS, ids=[path.stem for path in CHAPTERS])
-def chapter(request):
-    """A chapter and its bindings."""
-    return nbformat.read(request.param, as_version=4), sentences.read(sentences.path_of(request.param))
+@functools.cache
+def opened(path: Path):
+    """A chapter, its bindings, and what evaluates them."""
+    notebook, bindings = nbformat.read(path, as_version=4), sentences.read(sentences.path_of(path))
+    return notebook, bindings, sentences.Chapter(notebook, bindings.get("helpers", ""))
 
 
-def test_every_decimal_is_what_its_expression_gives(chapter):
-    faults = sentences.findings(*chapter)
+@pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
+def test_every_decimal_is_what_its_expression_gives(path):
+    faults = sentences.findings(*opened(path))
     assert not faults, "`adlib chapters sentences` shows these; --write mends numbers\n" + "\n".join(faults)
 
 
@@ -36,8 +39,7 @@ def test_the_page_says_how_many_altered_digits_are_noticed():
     """In turn the last digit of each decimal is altered, first in the prose alone, then in prose and bindings alike."""
     every, in_prose, in_both = 0, 0, 0
     for path in CHAPTERS:
-        notebook, bindings = nbformat.read(path, as_version=4), sentences.read(sentences.path_of(path))
-        reader = sentences.Chapter(notebook, bindings.get("helpers", ""))
+        notebook, bindings, reader = opened(path)
         for each in sentences.decimals(notebook, bindings):
             if not sentences.NUMBER.fullmatch(each.written):
                 continue
