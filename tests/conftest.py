@@ -32,6 +32,7 @@ TOGETHER = {
     "tests/house/test_contributing.py": "recipes",
     "tests/house/": "house",
     "tests/notebooks/test_notebooks.py": "conventions",
+    "tests/notebooks/test_sentences.py": "sentences",
     "tests/published/": "published",
 }
 # What `make check` leaves out, by folder or by what a test asks for; single slow tests carry their mark themselves.

@@ -7,12 +7,14 @@ a Python expression for it ("text of cell-35": the words of that cell's figure):
     - '0.07': gains.loc[("AUROC", "best checkpoint on test"), "mean"]
     - '0.2': module("adlib.experiment").RELEASED_THRESHOLD
     - '0.5': given by the definition of the AUROC
+    - six sets of eight: (by_set("f1/D1@test_minmax") < by_set("f1_all_positive")).sum() == 6
 
 An expression sees what the chapter's code above it defines, as far as that follows from the ledger, the printed tables
 and the settings alone. What loads data, trains or draws is not executed; so a number that only a live cell could
 vouch for cannot be bound, and has to be said by that cell (`adlib_book.reading.say`). "cell-36 | expression" takes the
 state after that cell, `module(name)` imports, `written(cell or module, number)` finds a number in source code, and
-functions under "helpers" keep expressions short. "given ..." says why a decimal has no source.
+functions under "helpers" keep expressions short. "given ..." says why a decimal has no source. The last line is a
+claim, since its left side is no decimal: words that stand in the cell, and an expression that has to be true.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ import yaml
 from adlib.files import write_atomic
 
 DECIMAL = re.compile(r"(?<![\w.,])[+−-]?(?:\d[\d,]*\.\d+(?: ?%)?|\d+ ?%|\d+(?= (?:to|and) \d+ ?%))")
+NUMBER = re.compile(r"[+−-]?\d[\d,.]*(?: ?%)?")  # what is bound and is no number is a claim
 # Imported from adlib, these lead to numbers that differ from machine to machine, or to figures.
 LIVE = {"load", "make_detector", "run_experiment", "Detector", "viz"}
 UNBOUND = "?"
@@ -46,7 +49,7 @@ UNBOUND = "?"
 
 @dataclass
 class Decimal:
-    """One decimal of the prose, or one binding that has lost its decimal.
+    """One decimal or claim of the prose, or one binding that has lost its own.
 
     cell: where it stands. written: as in the prose, or "" where it is gone. expression: as bound, or UNBOUND. start:
     its place in the text. words: around it.
@@ -69,7 +72,7 @@ def texts(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
 
 
 def decimals(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[Decimal]:
-    """Every decimal and percentage of the prose with its expression; then the bindings that have lost theirs.
+    """Every decimal and claim of the prose with its expression, and the bindings that have lost theirs.
 
     Args:
         notebook: a chapter.
@@ -83,13 +86,18 @@ def decimals(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[
             for match in DECIMAL.finditer(text)
         ]
         bound = [pair for entry in bindings.get(cell, []) for pair in entry.items()]
-        known, written = [literal for literal, _ in bound], [each.written for each in here]
-        lost = dict(enumerate(bound))
+        claims = [pair for pair in bound if not NUMBER.fullmatch(pair[0])]
+        lost = dict(enumerate(pair for pair in bound if NUMBER.fullmatch(pair[0])))
+        known, written = [literal for literal, _ in lost.values()], [each.written for each in here]
         for block in SequenceMatcher(None, written, known, False).get_matching_blocks():
             for step in range(block.size):
                 here[block.a + step].expression = lost.pop(block.b + step)[1]
+        here += [
+            Decimal(cell, words if words in text else "", expression, text.find(words), words)
+            for words, expression in claims
+        ]
         here += [Decimal(cell, "", expression, words=literal) for literal, expression in lost.values()]
-        every += here
+        every += sorted(here, key=lambda each: each.start)
     return every
 
 
@@ -103,14 +111,17 @@ def path_of(notebook: Path) -> Path:
     return notebook.parent / "numbers" / f"{notebook.stem}.yml"
 
 
-def findings(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[str]:
+def findings(
+    notebook: nbformat.NotebookNode, bindings: dict[str, Any], chapter: Chapter | None = None
+) -> list[str]:
     """Each decimal that is bound to nothing or is not what its expression gives, and each binding left over.
 
     Args:
         notebook: a chapter.
         bindings: from `read`.
+        chapter: made of both, if it is there already.
     """
-    chapter = Chapter(notebook, bindings.get("helpers", ""))
+    chapter = chapter or Chapter(notebook, bindings.get("helpers", ""))
     return [fault for each in decimals(notebook, bindings) if (fault := chapter.fault(each))]
 
 
@@ -137,7 +148,7 @@ def rewrite(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[s
         place = cell.id if cell.cell_type == "markdown" else f"text of {cell.id}"
         for each in reversed(by_cell.get(place, [])):
             now = each.written
-            if chapter.fault(each) and each.expression != UNBOUND:
+            if chapter.fault(each) and each.expression != UNBOUND and NUMBER.fullmatch(each.written):
                 now = _as(each.written, chapter.value(each.expression, each.cell))
                 changes.append(f"{each.cell}: {each.written} is now {now}: {each.words}")
                 text = dict(texts(notebook))[place]
@@ -229,7 +240,7 @@ class Chapter:
             value = self.value(decimal.expression, decimal.cell)
         except Exception as error:
             return f"{where}but {decimal.expression} fails ({type(error).__name__}: {error}): {decimal.words}"
-        if agrees(decimal.written, value):
+        if agrees(decimal.written, value) if NUMBER.fullmatch(decimal.written) else value:
             return None
         return f"{where}but {decimal.expression} is {value:.6g}: {decimal.words}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -10,6 +11,7 @@ import pytest
 from adlib_book.nightly import bands
 from adlib_book.runner.run import run_chapter
 from adlib_book.runner.workspace import Workspace
+from adlib_book.site import sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE = Workspace(ROOT)
@@ -33,6 +35,27 @@ def test_every_image_of_a_chapter_has_words(name):
             assert len(alt) > 20, (
                 f"say in the cell's metadata, mystnb.image.alt, what this shows:\n{cell.source}"
             )
+
+
+@pytest.mark.parametrize("name", WORKSPACE.chapters())
+def test_the_decimals_of_an_executed_page_are_what_they_claim_to_be(name):
+    """Those of its prose have their bindings; those that its cells show are rounded for a reader."""
+    run_chapter(name, "smoke", workspace=WORKSPACE)
+    bindings = sentences.read(sentences.path_of(WORKSPACE.chapter(name)))
+    for profile in ("smoke", "live"):
+        path = WORKSPACE.executed(name, profile)[0]
+        if not path.is_file():
+            continue
+        executed = nbformat.read(path, as_version=4)
+        if profile == "smoke":  # an older page of another profile gets its prose when it is built
+            assert not sentences.findings(executed, bindings)
+        for cell in executed.cells:
+            for output in cell.get("outputs", []):
+                data = output.get("data", {})
+                shown = output.get("text", "") + data.get("text/markdown", "") + data.get("text/html", "")
+                assert not re.findall(
+                    r"(?<![\w.])\d+\.\d{6,}(?!\w)", re.sub("<style.*?</style>", "", shown, flags=re.S)
+                )
 
 
 @pytest.mark.parametrize("name", WORKSPACE.chapters())
