@@ -29,7 +29,7 @@ DETECTORS = {
 }  # and the loss drawn
 DATASET, SIDE, STEPS = "texture/wood", 32, 200
 OTHER = "an old processor"
-TEXT_AT = {"fp32": 2.0, "fp64": 1e-8}  # where the lines leave room for their names
+TEXT_AT = {"fp32": 2.0, "fp64": 1e-9}  # where the lines leave room for their names
 
 
 def losses(detector: str, precision: str) -> list[float]:
