@@ -126,7 +126,9 @@ def findings(
 
 
 def rewrite(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[str]:
-    """Bring prose and bindings to what the expressions give now; what has no expression is entered as UNBOUND.
+    """Bring prose and bindings to what the expressions give now.
+
+    What has no expression is entered as UNBOUND, and what has lost its decimal or claim is left out.
 
     The words around a number are left as they are: read each sentence that is returned.
 
@@ -134,7 +136,7 @@ def rewrite(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[s
         notebook, bindings: as for `findings`; both are changed.
 
     Returns:
-        One line per number that has changed.
+        One line per number that has changed, and per binding that was left out.
     """
     chapter = Chapter(notebook, bindings.get("helpers", ""))
     changes: list[str] = []
@@ -142,6 +144,8 @@ def rewrite(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[s
     for each in decimals(notebook, bindings):
         if each.written:
             by_cell[each.cell].append(each)
+        else:
+            changes.append(f"left out: {chapter.fault(each)}")
     for cell in set(bindings) - {"helpers"}:
         del bindings[cell]
     for cell in notebook.cells:
