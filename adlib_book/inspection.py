@@ -160,7 +160,7 @@ def export(
     model: Model,
     output: Annotated[Path, typer.Argument(help="the ONNX file to write")],
 ) -> None:
-    """Write a detector as ONNX, scaling and threshold inside; needs the extra: pip install '.[export]'."""
+    """Write a detector as ONNX, scaling and threshold inside; needs the extra `export`."""
     from adlib.inspection.export import export_onnx
     from adlib.inspection.inspector import Inspector
 

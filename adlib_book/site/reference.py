@@ -16,9 +16,10 @@ INDEX = "book/api"
 # Imports run downward only, so this order reads from the ground up.
 ROOMS = (
     *("adlib.devices", "adlib.losses", "adlib.scores", "adlib.metrics", "adlib.transforms", "adlib.models"),
-    *("adlib.data", "adlib.averaging", "adlib.resume", "adlib.progress", "adlib.training", "adlib.detectors"),
-    *("adlib.experiment", "adlib.viz", "adlib_book.reading", "adlib_book.published", "adlib_book.ledger"),
-    *("adlib_book.runner", "adlib_book.nightly", "adlib_book.site"),
+    *("adlib.data", "adlib.averaging", "adlib.resume", "adlib.progress", "adlib.folding", "adlib.training"),
+    *("adlib.detectors", "adlib.experiment", "adlib.viz", "adlib.inspection"),
+    *("adlib_book.reading", "adlib_book.published", "adlib_book.ledger", "adlib_book.runner"),
+    *("adlib_book.nightly", "adlib_book.site", "adlib_book.inspection"),
 )
 
 

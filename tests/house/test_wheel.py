@@ -24,7 +24,12 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
 
 def test_it_holds_the_package_and_the_ledger(wheel):
     names = set(wheel.namelist())
-    assert {"adlib/__init__.py", "adlib/py.typed", "adlib_book/cli.py"} <= names
+    assert {
+        "adlib/__init__.py",
+        "adlib/py.typed",
+        "adlib_book/cli.py",
+        "adlib/inspection/report.html",
+    } <= names
     assert {f"adlib_book/_results/{path.name}" for path in (ROOT / "results").glob("*.jsonl")} <= names
 
 
