@@ -244,10 +244,12 @@ def evaluate(
     values["f1_all_positive"] = metrics.all_positive_f1(labels)
     if truth.masks is not None and detector.localises:
         others = {f"/{name}": maps for name, maps in seen.other_maps.items()}
+        known = slice(None) if truth.masked is None else truth.masked
         for suffix, maps in ({"": seen.maps} | others).items():
-            values[f"pixel_auroc{suffix}"] = metrics.pixel_auroc(truth.masks, maps.numpy())
-            values[f"pixel_ap{suffix}"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
-            values[f"aupro{suffix}"] = metrics.aupro(truth.masks, maps.numpy())
+            judged = truth.masks[known], maps.numpy()[known]
+            values[f"pixel_auroc{suffix}"] = metrics.pixel_auroc(*judged)
+            values[f"pixel_ap{suffix}"] = metrics.pixel_average_precision(*judged)
+            values[f"aupro{suffix}"] = metrics.aupro(*judged)
     return {name: round(float(value), 6) for name, value in values.items()}
 
 
