@@ -60,7 +60,15 @@ def run_experiment(
         The record: a dict that the ledger takes. Its "metrics" are named as above; a metric that
         does not apply (no masks, no BatchNorm) is absent. Its "checkpoints" carry the test AUROC of every score
         through training: to look back at, nothing is chosen by it.
+
+    Raises:
+        ValueError: the test side does not have both classes.
     """
+    if not split.test.both_classes:
+        raise ValueError(
+            f"{split.name} ({split.title}): the test side does not have both normal and defective images, so nothing"
+            " can be measured.\nAdd what is missing; detector.fit(split.train, split.validation) works without."
+        )
     started = datetime.now(UTC).isoformat(timespec="seconds")
     anomalies = split.anomalies if detector.learns_from_anomalies else None
     checkpoints = CheckpointScores(split)

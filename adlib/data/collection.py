@@ -30,6 +30,7 @@ class Collection:
         title: what to print beside a number made from these images.
         notes: what happened to the images on the way here, in plain sentences.
         value_range: what became 0 and 255, for images of more than 8 bits; None for others.
+        good_suffices: whether the set may be without anomalies: a user's own, before the first defect was seen.
     """
 
     images: Tensor
@@ -42,6 +43,7 @@ class Collection:
     title: str = ""
     notes: tuple[str, ...] = ()
     value_range: tuple[float, float] | None = None
+    good_suffices: bool = False
 
     @property
     def anomalous(self) -> np.ndarray:

@@ -220,7 +220,9 @@ def _reserve_pool(
 
 def _check_test(collection: Collection, name: str, test: np.ndarray, reserve: float) -> None:
     anomalous = collection.anomalous[test]
-    if not collection.anomalous.any():  # good images only: enough for a threshold, not for a measurement
+    if (
+        collection.good_suffices and not collection.anomalous.any()
+    ):  # good images only: enough for a threshold, not for a measurement
         return
     if len(test) and anomalous.any() and not anomalous.all():
         return

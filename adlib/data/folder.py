@@ -96,7 +96,7 @@ def load_folder(
         first_lines = "; ".join(error.splitlines()[0] for error in errors)
         notes.insert(0, f"{len(errors)} of {len(files)} images left out: {first_lines}")
         check_sides(Layout(root, usable), of=layout)
-    notes += [*layout.notes, *hidden_note(root)]
+    notes += [*layout.notes, *hidden_note(root, layout.hidden)]
     notes += describe_changes([result.changes for result in results], size, size)
     images, kinds = (
         _stack([result.image for result in results], notes),
@@ -114,6 +114,7 @@ def load_folder(
         title=title or root.resolve().name,
         notes=tuple(notes),
         value_range=value_range,
+        good_suffices=True,
     )
 
 

@@ -26,9 +26,8 @@ TRANSPARENT_MODES = {"LA", "PA", "La", "RGBA", "RGBa"}
 # Formats that Pillow lists but opens only with another program; no file may start one by its content.
 FOREIGN_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
 # What operating systems and servers leave beside images.
-SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information"}
-SYSTEM_FOLDERS |= {"lost+found", "__pycache__"}
-SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
+SYSTEM_NAMES = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+SYSTEM_NAMES |= {"__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"}
 
 # What reading did to an image, in the words of a note.
 CHANGES = {
@@ -91,20 +90,47 @@ def image_suffixes() -> frozenset[str]:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is no user's: hidden, or left there by a system or server."""
-    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS | SYSTEM_FILES
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
-def walk_files(folder: Path) -> Iterator[Path]:
-    """Every visible file below a folder, through links to folders, each folder once."""
+def walk_files(folder: Path, hidden: list[Path] | None = None) -> Iterator[Path]:
+    """Every visible file below a folder; see `walk_names`."""
+    return map(Path, walk_names(folder, hidden))
+
+
+def walk_names(folder: Path, hidden: list[Path] | None = None) -> Iterator[str]:
+    """The path of every visible file below a folder, through links to folders, each folder once.
+
+    Args:
+        folder: where to begin. hidden: image files that are passed over, because they or a folder above them are
+            hidden, are added to it.
+
+    Raises:
+        OSError: a folder that may not be read.
+    """
     seen = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         status = os.stat(place)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        if hidden is not None:
+            hidden += [Path(place, name) for name in files if is_hidden(name) and is_image_name(name)]
+            for name in filter(is_hidden, folders):
+                inside = os.walk(os.path.join(place, name))
+                hidden += [Path(at, file) for at, _, names in inside for file in names if is_image_name(file)]
         folders[:] = [name for name in folders if not is_hidden(name)]
-        yield from (Path(place, name) for name in files if not is_hidden(name))
+        yield from (os.path.join(place, name) for name in files if not is_hidden(name))
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is one that Pillow opens."""
+    return os.path.splitext(name)[1].lower() in image_suffixes()
 
 
 def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
@@ -118,7 +144,7 @@ def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
     files = (
         walk_files(folder) if recursive else (file for file in folder.iterdir() if not is_hidden(file.name))
     )
-    return sorted(file for file in files if file.suffix.lower() in image_suffixes() and file.is_file())
+    return sorted(file for file in files if is_image_name(file.name) and file.is_file())
 
 
 def read_image(path: Path, value_range: ValueRange | None = None) -> Image.Image:

@@ -28,17 +28,16 @@ from adlib.data.images import (
     ValueRange,
     checked_range,
     describe_changes,
-    image_suffixes,
-    is_hidden,
-    list_images,
+    is_image_name,
     open_image,
     opened_picture,
     parallel_map,
     resize_image,
     scale_values,
     size_changes,
-    walk_files,
+    walk_names,
 )
+from adlib.data.layout import mask_files
 from adlib.files import as_path
 
 OneImage = str | os.PathLike[str] | Image.Image | np.ndarray
@@ -69,7 +68,9 @@ class ImageListing(NamedTuple):
 
 
 def find_images(*places: str | os.PathLike[str]) -> ImageListing:
-    """Image files by path: files as they are named, folders with everything visible below them, patterns such as *.png.
+    """Image files by path: files as they are named, folders with all below them, patterns such as *.png.
+
+    What is hidden, and masks by their name or folder, are passed over in a folder.
 
     Args:
         places: as a person types them, see `adlib.files.as_path`.
@@ -85,8 +86,8 @@ def find_images(*places: str | os.PathLike[str]) -> ImageListing:
     for place in places:
         path = as_path(place)
         if path.is_dir():
-            inside = list_images(path, recursive=True)
-            notes += _passed_over(path, inside)
+            inside, passed_over = _search(path)
+            notes += passed_over
             if not inside:
                 raise FileNotFoundError(
                     "\n".join(
@@ -109,31 +110,36 @@ def find_images(*places: str | os.PathLike[str]) -> ImageListing:
     return ImageListing(once, tuple(notes))
 
 
-def _passed_over(folder: Path, images: list[Path]) -> list[str]:
-    """What lies below a folder and is none of its images, in sentences."""
+def _search(folder: Path) -> tuple[list[Path], list[str]]:
+    """The images below a folder, sorted, and in sentences what lies there and is none of them."""
+    hidden: list[Path] = []
+    start = len(str(folder))
+    files = sorted(walk_names(folder, hidden), key=lambda file: file[start:].split(os.sep))  # as paths are
+    masks = mask_files(folder, files)
+    others = [file for file in files if not is_image_name(file) or not os.path.isfile(file)]
     notes = []
-    others = sorted(set(walk_files(folder)) - set(images))
     if others:
-        endings = ", ".join(sorted({file.suffix or "none" for file in others}))
-        example = others[0].relative_to(folder).as_posix()
+        endings = ", ".join(sorted({Path(file).suffix or "none" for file in others}))
         notes.append(
             f"{len(others)} files are no images that can be read and were left out (endings: {endings}; e.g."
-            f" {example})."
+            f" {Path(others[0]).relative_to(folder).as_posix()})."
         )
-    return notes + hidden_note(folder)
+    if masks:
+        example = Path(masks[0]).relative_to(folder).as_posix()
+        notes.append(
+            f"{len(masks)} files are masks by their name or folder and were left out (e.g. {example})."
+        )
+    passed_over = {*masks, *others}
+    return [Path(file) for file in files if file not in passed_over], notes + hidden_note(folder, hidden)
 
 
-def hidden_note(folder: Path) -> list[str]:
+def hidden_note(folder: Path, hidden: list[Path]) -> list[str]:
     """A sentence about images in hidden files and folders below a folder; none where there are none."""
-    hidden = sorted(
-        file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
-        if file.suffix.lower() in image_suffixes() and any(map(is_hidden, file.relative_to(folder).parts))
-    )
     if not hidden:
         return []
+    example = min(hidden).relative_to(folder).as_posix()
     return [
-        f"{len(hidden)} image files are hidden or in folders of the system and were left out (e.g. {hidden[0]})."
+        f"{len(hidden)} image files are hidden or in folders of the system and were left out (e.g. {example})."
     ]
 
 
@@ -156,7 +162,8 @@ def as_images(
         on_error: "raise" stops at the first image that cannot be used, "skip" leaves it out and names it in `refused`.
 
     Returns:
-        The batch; with "skip" it may be empty.
+        The batch; with "skip" it may be empty. Of more files than fit into memory, give `find_images(...).files` in
+        portions.
 
     Raises:
         FileNotFoundError: a path where nothing is.
@@ -255,6 +262,8 @@ def _items(source: object) -> tuple[list[tuple[str, Path | Image.Image | np.ndar
 
 def _frames(array: np.ndarray) -> list[np.ndarray]:
     """The frames of an array, each (H, W), (H, W, 3) or (H, W, 4)."""
+    if array.dtype.kind == "u":
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.uint8, np.uint16):
         raise TypeError(
             f"images are {array.dtype}; expected uint8 with values 0 to 255, or uint16 as a camera gives them.\n"

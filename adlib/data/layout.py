@@ -12,6 +12,7 @@ Understood are, with names in any case and with or without "_", "-" and blanks:
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adlib.data.collection import GOOD
-from adlib.data.images import image_suffixes, is_hidden, list_images, walk_files
+from adlib.data.images import is_hidden, is_image_name, list_images, walk_files
 
 LAYOUT = "Expected train/good/, test/good/ and test/<kind of defect>/ with image files in each; or good images only."
 SIDES = {
@@ -27,33 +28,22 @@ SIDES = {
     "validation": {"validation", "val", "valid", "validate"},
     "test": {"test", "testing", "testset"},
 }
-GOOD_NAMES = {
-    "good",
-    "ok",
-    "okay",
-    "normal",
-    "normals",
-    "pass",
-    "passed",
-    "fine",
-    "io",
-    "gut",
-    "intact",
-    "healthy",
-}
+GOOD_NAMES = {"good", "ok", "okay", "normal", "normals", "pass", "passed", "io", "gut", "intact", "healthy"}
 GOOD_NAMES |= {
+    "undamaged",
+    "goodparts",
     "defectfree",
     "nodefect",
     "nodefects",
     "nondefective",
-    "undamaged",
-    "negative",
-    "goodparts",
-    "oks",
+    "良品",
+    "合格",
+    "正常",
 }
 MASK_FOLDERS = {"groundtruth", "gt", "mask", "masks", "labels", "annotations", "segmentations"}
 MASK_WORD = r"(?:mask|masks|gt|label|labels|seg|segmentation|groundtruth|ground_truth|annotation)"
 MASK_NAME = re.compile(rf"(?:{MASK_WORD}[ _.-]+)?(?P<image>.+?)(?:[ _.-]+{MASK_WORD})?", re.IGNORECASE)
+MASK_HINT = re.compile(r"mask|gt|label|seg|truth|annotation|\.", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -70,17 +60,14 @@ class Item:
 class Layout:
     """The images of a folder, and what should be known about how they were sorted.
 
-    items: in the order of the sides, each sorted by kind and name. masked: whether any of them has a mask.
+    items: in the order of the sides, each sorted by kind and name. hidden: images that are
+    passed over, see `adlib.data.images.walk_files`.
     """
 
     root: Path
     items: list[Item]
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def masked(self) -> bool:
-        """Whether any image has a mask."""
-        return any(item.mask for item in self.items)
+    hidden: list[Path] = field(default_factory=list)
 
     def count(self, side: str, good: bool) -> int:
         """How many good, or defective, images a side has."""
@@ -110,6 +97,8 @@ def read_layout(root: Path) -> Layout:
         side: _only_one(root, [f for f in folders if plain(f.name) in names]) for side, names in SIDES.items()
     }
     layout = Layout(root, [])
+    for _ in walk_files(root, layout.hidden):
+        pass
     if sides["train"] is not None:
         for side, folder in sides.items():
             if folder is not None:
@@ -151,7 +140,7 @@ def _only_one(root: Path, folders: list[Path]) -> Path | None:
 
 
 def _images_below(folder: Path) -> Iterable[Path]:
-    return (file for file in walk_files(folder) if file.suffix.lower() in image_suffixes())
+    return (file for file in walk_files(folder) if is_image_name(file.name))
 
 
 def _kind_folders(folder: Path) -> list[Path]:
@@ -228,20 +217,39 @@ def mask_of_image(stem: str) -> str:
     """The name of the image that a mask of this name belongs to, lower case: "007" for "007_GT" and "mask-007"."""
     match = MASK_NAME.fullmatch(stem)
     name = match["image"] if match else stem
-    inner = Path(name)
-    return (inner.stem if inner.suffix.lower() in image_suffixes() else name).lower()
+    return (os.path.splitext(name)[0] if is_image_name(name) else name).lower()
 
 
 def _without_masks(folder: Path) -> list[Path]:
     """Images of a folder without the masks that lie beside them: 007_mask.png beside 007.png is one."""
     files = list_images(folder)
     stems = {file.stem.lower() for file in files}
-    return [file for file in files if not _is_mask_beside(file, stems)]
+    return [file for file in files if not _is_mask_beside(file.stem.lower(), stems)]
 
 
-def _is_mask_beside(file: Path, stems: set[str]) -> bool:
-    image = mask_of_image(file.stem)
-    return image != file.stem.lower() and image in stems
+def _is_mask_beside(stem: str, stems: set[str]) -> bool:
+    """Whether a name, lower case, is that of a mask of one of the others."""
+    if not MASK_HINT.search(stem):  # in a folder of many images the answer for most of them, and quick
+        return False
+    image = mask_of_image(stem)
+    return image != stem and image in stems
+
+
+def mask_files(folder: Path, files: list[str]) -> list[str]:
+    """Those of the image files below a folder that are masks: by their folder, or named after an image beside them."""
+    stems: dict[str, set[str]] = {}
+    placed = [(file, *os.path.split(file)) for file in files if is_image_name(file)]
+    for _, place, name in placed:
+        stems.setdefault(place, set()).add(os.path.splitext(name)[0].lower())
+    inside = {
+        place: any(plain(part) in MASK_FOLDERS for part in os.path.relpath(place, folder).split(os.sep))
+        for place in stems
+    }
+    return [
+        file
+        for file, place, name in placed
+        if inside[place] or _is_mask_beside(os.path.splitext(name)[0].lower(), stems[place])
+    ]
 
 
 def _with_masks(layout: Layout) -> list[Item]:
@@ -295,7 +303,7 @@ def _index(folder: Path, beside: bool = False) -> dict[tuple[str, str], list[Pat
         files = list_images(folder)
         stems = {file.stem.lower() for file in files}
         for file in files:
-            if _is_mask_beside(file, stems):
+            if _is_mask_beside(file.stem.lower(), stems):
                 index.setdefault(("", mask_of_image(file.stem)), []).append(file)
         return index
     for file in sorted(_images_below(folder)):
@@ -341,7 +349,7 @@ def _overlooked(layout: Layout) -> list[Path]:
     others = []
     for file in walk_files(layout.root):
         relative = file.relative_to(layout.root)
-        is_image = file.suffix.lower() in image_suffixes()
+        is_image = is_image_name(file.name)
         inside = relative.parts[0] in parts or plain(relative.parts[0]) in sides or is_image
         masks = any(plain(part) in MASK_FOLDERS for part in relative.parts[:-1])
         if file not in taken and inside and not masks:

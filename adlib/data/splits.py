@@ -241,6 +241,11 @@ class SealedTest:
         return len(self.images)
 
     @property
+    def both_classes(self) -> bool:
+        """Whether there are normal and anomalous images: without both, no score can be judged."""
+        return bool(self.__truth.labels.any() and not self.__truth.labels.all())
+
+    @property
     def opened(self) -> tuple[str, ...]:
         """The reasons given so far, one per opening."""
         return tuple(self.__opened)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import unicodedata
 
 import numpy as np
@@ -50,6 +51,8 @@ def test_grey_frames_of_every_shape(frames):
     assert np.array_equal(as_images(grey[0][..., None], GREY).images, expected[:1])
     assert np.array_equal(as_images(grey[..., None], GREY).images, expected)
     assert np.array_equal(as_images(list(grey), GREY).images, expected)
+    deep = grey[0].astype(">u2") * 257  # the other byte order, as some files have it
+    assert np.array_equal(as_images(deep, GREY, value_range=(0, 65535)).images, expected[:1])
     coloured = as_images(grey[0], COLOUR)
     assert np.array_equal(coloured.images, expected[:1].repeat(3, 1))
     assert coloured.notes == ("1 of 1 images are grey; their value stands in all three channels.",)
@@ -172,6 +175,12 @@ def test_a_listing_says_what_it_passed_over(tmp_path):
         "2 files are no images that can be read and were left out (endings: .heic, .txt; e.g. notes.txt).",
         "4 image files are hidden or in folders of the system and were left out (e.g. .ipynb_checkpoints/a.png).",
     )
+    write_image(tmp_path / "ground_truth/crack/c.png", 0)
+    write_image(tmp_path / "day 2/c_mask.png", 0)
+    files, notes = find_images(tmp_path)
+    assert len(files) == 3
+    assert "2 files are masks by their name or folder and were left out (e.g. day 2/c_mask.png)." in notes
+    assert len(find_images(tmp_path / "ground_truth").files) == 1  # asked for by name
     again = find_images(tmp_path / "a.png", tmp_path)
     assert len(again.files) == 3
     assert "1 files were named more than once" in again.notes[-1]
@@ -191,6 +200,14 @@ def test_one_bad_file_is_named_and_the_rest_goes_on(tmp_path):
     assert nothing.images.shape == (0, *COLOUR)
     with pytest.raises(ValueError, match="on_error='no'"):
         as_images(tmp_path, COLOUR, on_error="no")
+
+
+def test_twenty_thousand_files_are_listed_in_a_moment(tmp_path):
+    for number in range(20_000):
+        (tmp_path / f"{number}.png").touch()
+    begin = time.process_time()
+    assert len(find_images(tmp_path).files) == 20_000
+    assert time.process_time() - begin < 1.0
 
 
 def test_images_beyond_the_decoders_limit_are_refused_with_the_way_to_raise_it(tmp_path, monkeypatch):

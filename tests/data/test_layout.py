@@ -9,10 +9,11 @@ import pytest
 from mvtec_layout import SIDE, write_image, write_mask
 from PIL import Image
 
-from adlib import load, make_detector
+from adlib import load, make_detector, metrics
 from adlib.data import ImageFileError
 from adlib.data.folder import load_folder
 from adlib.data.images import read_image, read_mask
+from adlib.experiment import run_experiment
 
 
 def write_many(root, counts: dict[str, int]) -> None:
@@ -42,6 +43,8 @@ def test_good_images_alone_give_a_threshold_and_verdicts(tmp_path, counts):
         split.train, split.validation, progress="quiet"
     )
     assert not detector.predict(split.validation.images).all()
+    with pytest.raises(ValueError, match="does not have both normal and defective images"):
+        run_experiment(make_detector("pca", split.image_shape, "smoke"), split, progress="quiet")
 
 
 @pytest.mark.parametrize(
@@ -188,9 +191,6 @@ def test_masks_for_some_only(folder):
 
 
 def test_pixels_without_a_mask_are_not_judged(folder):
-    from adlib import metrics
-    from adlib.experiment import run_experiment
-
     shutil.rmtree(folder / "ground_truth/crack")
     split = load("folder", path=folder, size=SIDE)
     detector = make_detector("pca", split.image_shape, "smoke")
