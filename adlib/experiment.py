@@ -60,7 +60,15 @@ def run_experiment(
         The record: a dict that the ledger takes. Its "metrics" are named as above; a metric that
         does not apply (no masks, no BatchNorm) is absent. Its "checkpoints" carry the test AUROC of every score
         through training: to look back at, nothing is chosen by it.
+
+    Raises:
+        ValueError: the test side does not have both classes.
     """
+    if not split.test.both_classes:
+        raise ValueError(
+            f"{split.name} ({split.title}): the test side does not have both normal and defective images, so nothing"
+            " can be measured.\nAdd what is missing; detector.fit(split.train, split.validation) works without."
+        )
     started = datetime.now(UTC).isoformat(timespec="seconds")
     anomalies = split.anomalies if detector.learns_from_anomalies else None
     checkpoints = CheckpointScores(split)
@@ -244,10 +252,12 @@ def evaluate(
     values["f1_all_positive"] = metrics.all_positive_f1(labels)
     if truth.masks is not None and detector.localises:
         others = {f"/{name}": maps for name, maps in seen.other_maps.items()}
+        known = slice(None) if truth.masked is None else truth.masked
         for suffix, maps in ({"": seen.maps} | others).items():
-            values[f"pixel_auroc{suffix}"] = metrics.pixel_auroc(truth.masks, maps.numpy())
-            values[f"pixel_ap{suffix}"] = metrics.pixel_average_precision(truth.masks, maps.numpy())
-            values[f"aupro{suffix}"] = metrics.aupro(truth.masks, maps.numpy())
+            judged = truth.masks[known], maps.numpy()[known]
+            values[f"pixel_auroc{suffix}"] = metrics.pixel_auroc(*judged)
+            values[f"pixel_ap{suffix}"] = metrics.pixel_average_precision(*judged)
+            values[f"aupro{suffix}"] = metrics.aupro(*judged)
     return {name: round(float(value), 6) for name, value in values.items()}
 
 

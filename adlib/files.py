@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import unquote, urlsplit
 
 try:
     import fcntl
@@ -18,6 +21,39 @@ except ModuleNotFoundError:  # Windows: detectors work there; two writers of one
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def as_path(path: str | os.PathLike[str], what: str = "path") -> Path:
+    """A path as a person types, drags or pastes it.
+
+    "~" is the home folder. Where nothing lies at the path to the letter, it is tried without blanks or quotation
+    marks around it, without the backslashes of a shell, as a file:// address, and with accents in their other
+    Unicode form (macOS writes them apart from their letter).
+
+    Args:
+        path: absolute, or relative to the working directory.
+        what: what it is the path of, for the error.
+
+    Returns:
+        The first of these at which something lies, else the path as given.
+
+    Raises:
+        TypeError: it is no path. ValueError: it is empty, or holds a character that no path has.
+    """
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise TypeError(f"{what} is {path!r}; expected text or a pathlib.Path, e.g. '~/parts'.")
+    text = os.fspath(path)
+    if not text.strip() or "\0" in text:
+        raise ValueError(f"{what} is {text!r}; expected the path of a file or folder, e.g. '~/parts'.")
+    trimmed = text.strip().strip("\"'“”‘’").strip()
+    candidates = [text, trimmed, re.sub(r"\\(.)", r"\1", trimmed)]
+    if trimmed.lower().startswith("file://"):
+        candidates.append(unquote(urlsplit(trimmed).path))
+    candidates += [
+        unicodedata.normalize(form, candidate) for form in ("NFC", "NFD") for candidate in candidates
+    ]
+    paths = [Path(os.path.expanduser(candidate)) for candidate in candidates if candidate]
+    return next((candidate for candidate in paths if os.path.exists(candidate)), paths[0])
 
 
 def write_atomic(path: str | Path, data: str | bytes) -> Path:
@@ -139,7 +175,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
     from safetensors.torch import save
 
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    return write_atomic(path, save(plain, metadata={**metadata, DIGEST: _digest(plain, metadata)}))
+    return write_atomic(as_path(path), save(plain, metadata={**metadata, DIGEST: _digest(plain, metadata)}))
 
 
 DIGEST = "sha256"  # the name of the digest among a file's metadata
@@ -168,7 +204,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}. Save one with detector.save({path.name!r}).")
     try:

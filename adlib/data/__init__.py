@@ -14,7 +14,8 @@ from adlib.data.batches import Augment, Batches, StreamedBatches, stream_folder
 from adlib.data.catalogue import DATA_SETS, catalogue, load
 from adlib.data.collection import Collection
 from adlib.data.cutting import make_split
-from adlib.data.images import ImageFileError, image_from_file
+from adlib.data.images import ImageFileError
+from adlib.data.inputs import ImageBatch, ImageListing, ImageSource, as_images, find_images, image_from_file
 from adlib.data.ranges import to_symmetric, to_uint8, to_unit
 from adlib.data.registry import DataSet, Entry
 from adlib.data.splits import (
@@ -35,7 +36,10 @@ __all__ = [
     "Collection",
     "DataSet",
     "Entry",
+    "ImageBatch",
     "ImageFileError",
+    "ImageListing",
+    "ImageSource",
     "LabelledAnomalies",
     "SealedTest",
     "Split",
@@ -44,7 +48,9 @@ __all__ = [
     "TrainImages",
     "Truth",
     "ValidationImages",
+    "as_images",
     "catalogue",
+    "find_images",
     "image_from_file",
     "load",
     "make_split",

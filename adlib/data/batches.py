@@ -7,6 +7,7 @@ interrupted therefore needs to remember one integer, not the state of a random n
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from adlib.data.images import ImageFileError, list_images, read_image, resize_image
+from adlib.data.images import ImageFileError, ValueRange, checked_range, image_size
+from adlib.data.inputs import as_images, find_images
+from adlib.files import as_path
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -160,23 +163,22 @@ class Batches:
 class _ImageFiles(Dataset[Tensor]):
     """Decodes one file per index, in the loader's workers."""
 
-    def __init__(self, files: list[Path], size: int, channels: int):
-        self.files, self.size, self.channels = files, size, channels
+    def __init__(self, files: list[Path], image_shape: tuple[int, int, int], value_range: ValueRange | None):
+        self.files, self.image_shape, self.value_range = files, image_shape, value_range
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Tensor:
-        image = resize_image(read_image(self.files[index]), self.size)
-        pixels = np.asarray(image.convert("L" if self.channels == 1 else "RGB"))
-        return torch.from_numpy(pixels.reshape(self.size, self.size, self.channels).transpose(2, 0, 1).copy())
+        return as_images([self.files[index]], self.image_shape, value_range=self.value_range).images[0]
 
 
 class StreamedBatches:
     """Endless batches decoded from disk as they are needed: `Batches` for sets larger than memory.
 
     Made by `stream_folder`; `Detector.fit` takes it in the place of training images. Same protocol: next() gives
-    uint8 (B, C, H, W), state_dict() resumes exactly. `image_shape` is (C, H, W).
+    uint8 (B, C, H, W), state_dict() resumes exactly. `image_shape` is (C, H, W), `value_range` what became 0 and 255
+    (None: what images of 8 bits have), `notes` says what was passed over.
     """
 
     def __init__(
@@ -188,11 +190,14 @@ class StreamedBatches:
         device: str | torch.device,
         channels: int,
         workers: int,
+        value_range: ValueRange | None = None,
+        notes: tuple[str, ...] = (),
     ):
-        self._dataset = _ImageFiles(files, size, channels)
+        self.image_shape = (channels, size, size)
+        self.value_range, self.notes = value_range, notes
+        self._dataset = _ImageFiles(files, self.image_shape, value_range)
         self._settings = (len(files), batch_size, seed)
         self._device, self._workers = device, workers
-        self.image_shape = (channels, size, size)
         self._state = IndexBatches(*self._settings).state_dict()
         self._loader: Iterator[Tensor] | None = None
 
@@ -230,7 +235,7 @@ class StreamedBatches:
 
 
 def stream_folder(
-    path: str | Path,
+    path: str | os.PathLike[str],
     size: int = 64,
     batch_size: int = 32,
     *,
@@ -238,35 +243,60 @@ def stream_folder(
     device: str | torch.device = "cpu",
     channels: int = 3,
     workers: int = 2,
+    value_range: ValueRange | None = None,
 ) -> StreamedBatches:
     """Training batches straight from a folder of images too large for memory.
 
     All images below `path` are training images, so point it at `train/good` and keep validation and test
-    images elsewhere. Files are listed now and decoded in the loader's processes when their turn comes.
+    images elsewhere. Files are listed now and decoded in the loader's processes when their turn comes. Where those
+    are started afresh (Windows, macOS), a script has to call this below `if __name__ == "__main__":`.
 
     Args:
-        path: folder searched recursively for files that Pillow reads.
+        path: folder searched recursively for files that Pillow reads; what is hidden is passed over.
         size: side of the square images, pixels.
         batch_size: images per batch B.
         seed: order of the images follows from it.
         device: where the batches live.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (grey) or 3 (RGB). Coloured images are refused where it is 1.
         workers: decoding processes; 0 decodes in this one.
+        value_range: as in `as_images`: what becomes black and white in images of more than 8 bits.
 
     Returns:
-        Endless iterator of uint8 (B, channels, size, size).
+        Endless iterator of uint8 (B, channels, size, size). Its `notes` say what was passed over.
 
     Raises:
         FileNotFoundError: if `path` is no folder or holds no image.
         ValueError: if channels is neither 1 nor 3, or another setting is out of range.
-        ImageFileError: on next(), when a file cannot be read.
+        ImageFileError: on next(), when a file cannot be read, or is coloured and channels is 1.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels={channels}; expected 1 (grey) or 3 (RGB).")
-    files = list_images(Path(path), recursive=True)
-    if not files:
-        raise FileNotFoundError(f"no image below '{path}'.\nPoint `path` at a folder such as 'train/good'.")
-    return StreamedBatches(files, size, batch_size, seed, device, channels, workers)
+    folder = as_path(path)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"'{folder}' is not a folder.\nCheck the path; it has to hold image files.")
+    files, notes = find_images(folder)
+    value_range = checked_range(value_range)
+    return StreamedBatches(
+        files,
+        size,
+        batch_size,
+        seed,
+        device,
+        channels,
+        workers,
+        value_range,
+        (*notes, *_shape_note(files, size)),
+    )
+
+
+def _shape_note(files: list[Path], size: int, most: int = 200) -> list[str]:
+    """A sentence about images that will be squeezed, from some of the files: opening all would take long."""
+    looked_at = files[:: -(-len(files) // most)]
+    sizes = [size for size in map(image_size, looked_at) if size]
+    oblong = sum(width != height for width, height in sizes)
+    if not oblong:
+        return []
+    return [f"{oblong} of {len(sizes)} images looked at are not square; such are squeezed to {size}x{size}."]
 
 
 __all__ = ["Augment", "Batches", "ImageFileError", "IndexBatches", "StreamedBatches", "stream_folder"]

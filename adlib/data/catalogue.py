@@ -70,8 +70,8 @@ def load(name: str, *, size: int = 64, seed: int = 0, **settings: Any) -> Split:
               `adlib.data.sampling`.
             - unseen: kinds of anomaly that are tested and never trained on, e.g. ("cat", "dog").
 
-            Or options of the source: `path` and `on_error` (folder), `on_error` (mvtec, magnetic_tile), `train`,
-            `test`, `kinds`, `defect_area`, `data_seed` (texture).
+            Or options of the source: `path`, `on_error` and `value_range` (folder, see `adlib.data.folder`),
+            `on_error` (mvtec, magnetic_tile), `train`, `test`, `kinds`, `defect_area`, `data_seed` (texture).
 
     Returns:
         The split. Images are uint8 (N, C, size, size), C = 1 for grey sets and 3 for RGB.
@@ -124,7 +124,9 @@ def _check_options(name: str, data_set: DataSet, options: dict[str, Any]) -> Non
                 f" are {', '.join(of_split)}."
             )
     if "path" in known and "path" not in options:
-        raise TypeError(f"load({name!r}) needs path=..., the folder that holds train/ and test/.")
+        raise TypeError(
+            f"load({name!r}) needs path=..., a folder of good images, or one with train/ and test/."
+        )
 
 
 def _collect(data_set: DataSet, choice: str, size: int, **options: Any) -> Collection:

@@ -4,7 +4,8 @@ The rules, in the order they apply:
 
 1. Sides. A published train/test split stays as it is. Without one, a seeded share of the normal images and the
    anomalies make the test side. A group (photos of one object) never has images on two sides.
-2. Validation-normal images are cut from the normal training images, by group where there are groups.
+2. Validation-normal images are the published ones, or cut from the normal training images, by group where there
+   are groups.
 3. A pool of anomalies, `reserve` times the number of training images, leaves the test side for good.
    Contamination at any level takes the first anomalies of that pool, so all levels share one test set.
    Labelled anomalies, for detectors that learn from them, come from the anomalous images of the published
@@ -166,7 +167,10 @@ def _draw_groups(
 def _cut_validation(
     collection: Collection, name: str, settings: SplitSettings, train: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(train, validation)."""
+    """(train, validation): the published one where there is any."""
+    published = collection.sides == "validation" if collection.sides is not None else np.zeros(0, bool)
+    if published.any():
+        return train, np.flatnonzero(published)
     if len(train) < 2:
         raise ValueError(
             f"{name}: {len(train)} normal training image(s) left; expected at least 2, one to train on and"
@@ -216,6 +220,10 @@ def _reserve_pool(
 
 def _check_test(collection: Collection, name: str, test: np.ndarray, reserve: float) -> None:
     anomalous = collection.anomalous[test]
+    if (
+        collection.good_suffices and not collection.anomalous.any()
+    ):  # good images only: enough for a threshold, not for a measurement
+        return
     if len(test) and anomalous.any() and not anomalous.all():
         return
     missing = "anomalous" if not anomalous.any() else "normal"
@@ -227,6 +235,12 @@ def _check_test(collection: Collection, name: str, test: np.ndarray, reserve: fl
 
 
 def _note_few(collection: Collection, test: np.ndarray, notes: list[str]) -> None:
+    if not collection.anomalous.any():
+        notes.append(
+            "No image is known to be defective: thresholds and verdicts come from good images, and how many defects"
+            " they find cannot be measured."
+        )
+        return
     anomalies = int(collection.anomalous[test].sum())
     for count, what in ((anomalies, "anomalous"), (len(test) - anomalies, "normal")):
         if count < 10:
@@ -261,11 +275,11 @@ def _assemble(
         if role.endswith("anomalies")
     }
     test = roles["test"]
-    masks = None if collection.masks is None else collection.masks[test]
-    truth = Truth(collection.anomalous[test], [str(kind) for kind in collection.kinds[test]], masks)
+    masks, masked = (None if part is None else part[test] for part in (collection.masks, collection.masked))
+    truth = Truth(collection.anomalous[test], [str(kind) for kind in collection.kinds[test]], masks, masked)
     return Split(
         size=collection.images.shape[-1],
-        train=TrainImages(images["train"], contaminated),
+        train=TrainImages(images["train"], contaminated, collection.value_range),
         validation=ValidationImages(images["validation"]),
         test=SealedTest(images["test"], truth),
         fingerprint=_fingerprint(images, collection.anomalous[roles["train"]], truth),
@@ -287,4 +301,6 @@ def _fingerprint(images: dict[str, Tensor], train_anomalous: np.ndarray, truth: 
     digest.update("\n".join(truth.kinds).encode())
     if truth.masks is not None:
         digest.update(np.packbits(truth.masks).tobytes())
+    if truth.masked is not None:
+        digest.update(np.packbits(truth.masked).tobytes())
     return digest.hexdigest()[:16]

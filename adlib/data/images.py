@@ -7,21 +7,58 @@ same file gives the same bytes on every machine, which a data fingerprint needs.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from PIL import Image, TiffImagePlugin
 
-GREY_MODES = {"1", "L", "I", "I;16", "I;16L", "I;16B", "F"}
-COLOUR_MODES = {"P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+DEEP_MODES = {"I", "I;16", "I;16L", "I;16B", "I;16N"}  # one channel of more than 8 bits
+GREY_MODES = {"1", "L", "F"} | DEEP_MODES
+COLOUR_MODES = {"P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LA", "PA", "La", "RGBa"}
+TRANSPARENT_MODES = {"LA", "PA", "La", "RGBA", "RGBa"}
+# Formats that Pillow lists but opens only with another program; no file may start one by its content.
+FOREIGN_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+# What operating systems and servers leave beside images.
+SYSTEM_NAMES = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+SYSTEM_NAMES |= {"__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"}
 
+# What reading did to an image, in the words of a note.
+CHANGES = {
+    "transparent": "are partly transparent; what is transparent was made black",
+    "turned": "were turned upright, as their EXIF tag says",
+    "exif": "carry EXIF data that cannot be read and stay as they are stored",
+    "cmyk": "are CMYK and were converted to RGB without a colour profile",
+    "first": "hold further pictures (previews, layers, other views); the main one was taken",
+    "16 bit colour": "hold 16 bits per colour, of which the decoder gives the upper 8",
+    "clipped": "hold values beyond the value range, which were clipped",
+    "frame": "are the current frame of a file of several",
+    "grey": "are grey; their value stands in all three channels",
+    "squeezed": "are not square and were squeezed",
+    "enlarged": "are smaller and were enlarged",
+}
+# EXIF orientation -> what sets the picture upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ORIENTATION = 0x0112
+SUBFILE_TYPE = 254  # of a page in a TIFF: 1 says that it is a smaller version of another
+
+DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera's values
+FULL_RANGE = 65535
+ValueRange = tuple[float, float]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -30,125 +67,363 @@ class ImageFileError(ValueError):
     """A file that cannot be used as an image or mask; the message names the file and the remedy."""
 
 
+class Opened(NamedTuple):
+    """An 8-bit picture of mode "L" or "RGB", and what reading did to it: keys of `CHANGES`."""
+
+    image: Image.Image
+    changes: frozenset[str] = frozenset()
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(kind for kind in Image.ID if kind not in FOREIGN_FORMATS)
+
+
 @cache
 def image_suffixes() -> frozenset[str]:
     """Lower-case file name endings that Pillow opens, each with its dot."""
-    # Formats that Pillow lists but opens only with another program.
-    foreign = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
     known = Image.registered_extensions()
-    return frozenset(suffix for suffix, kind in known.items() if kind in Image.OPEN and kind not in foreign)
+    suffixes = {suffix for suffix, kind in known.items() if kind in Image.OPEN and kind in _formats()}
+    return frozenset(suffixes | {".mpo"})  # opened as the JPEG that it begins with
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no user's: hidden, or left there by a system or server."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def walk_files(folder: Path, hidden: list[Path] | None = None) -> Iterator[Path]:
+    """Every visible file below a folder; see `walk_names`."""
+    return map(Path, walk_names(folder, hidden))
+
+
+def walk_names(folder: Path, hidden: list[Path] | None = None) -> Iterator[str]:
+    """The path of every visible file below a folder, through links to folders, each folder once.
+
+    Args:
+        folder: where to begin. hidden: image files that are passed over, because they or a folder above them are
+            hidden, are added to it.
+
+    Raises:
+        OSError: a folder that may not be read.
+    """
+    seen = set()
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        if hidden is not None:
+            hidden += [Path(place, name) for name in files if is_hidden(name) and is_image_name(name)]
+            for name in filter(is_hidden, folders):
+                inside = os.walk(os.path.join(place, name))
+                hidden += [Path(at, file) for at, _, names in inside for file in names if is_image_name(file)]
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield from (os.path.join(place, name) for name in files if not is_hidden(name))
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is one that Pillow opens."""
+    return os.path.splitext(name)[1].lower() in image_suffixes()
 
 
 def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """Image files of a folder, sorted by name; hidden files and other file types are passed over.
+    """Image files of a folder, sorted by name; what is hidden and other file types are passed over.
 
     Raises:
         FileNotFoundError: if `folder` is not a folder.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"'{folder}' is not a folder.\nCheck the path; it has to hold image files.")
-    files = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(
-        file
-        for file in files
-        if file.suffix.lower() in image_suffixes() and not file.name.startswith(".") and file.is_file()
+    files = (
+        walk_files(folder) if recursive else (file for file in folder.iterdir() if not is_hidden(file.name))
     )
+    return sorted(file for file in files if is_image_name(file.name) and file.is_file())
 
 
-def read_image(path: Path) -> Image.Image:
-    """One file as an 8-bit Pillow image of mode "L" (grey) or "RGB"; transparency is dropped.
+def read_image(path: Path, value_range: ValueRange | None = None) -> Image.Image:
+    """One file as an 8-bit Pillow image of mode "L" (grey) or "RGB"; see `open_image`."""
+    return open_image(path, value_range).image
 
-    16-bit grey is scaled by its full range (65535 -> 255), floats have to lie in [0, 1].
+
+def open_image(path: Path, value_range: ValueRange | None = None) -> Opened:
+    """One file as an 8-bit picture, upright, with what had to be done to it.
+
+    Args:
+        path: the file. value_range: what becomes 0 and 255, for grey files of more than 8 bits and for floats;
+            None: 0 and 65535, and for floats 0 and 1.
 
     Raises:
-        ImageFileError: if the file is unreadable, truncated, has 2 channels, or holds NaN or floats
-            outside [0, 1].
+        ImageFileError: if the file is unreadable, truncated, of several frames, of colours that are neither grey nor
+            RGB, larger than the decoder's limit, or holds values that have no grey level.
     """
+    changes: set[str] = set()
+    image = _decode(path, changes)
+    return Opened(to_8_bit(image, f"image '{path}'", value_range, changes), frozenset(changes))
+
+
+def opened_picture(picture: Image.Image, name: str, value_range: ValueRange | None) -> Opened:
+    """A Pillow image as `open_image` would give its file; of several frames the current one.
+
+    Args:
+        picture: of any mode; `name` stands for it in errors. value_range: as in `open_image`.
+
+    Raises:
+        ImageFileError: it cannot be decoded, or has colours or values that are not taken.
+    """
+    changes: set[str] = set()
     try:
-        with Image.open(path) as file:
-            # Orientation first: a phone's photo carries it as a tag. A truncated file fails only when its
-            # pixels are read.
-            image = ImageOps.exif_transpose(file)
-            image.load()
-    except (
-        OSError,
-        UnidentifiedImageError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        Image.DecompressionBombError,
-    ) as error:
+        if getattr(picture, "n_frames", 1) > 1:
+            changes.add("frame")
+        picture.load()
+        upright = _upright(picture, changes)
+    except Exception as error:  # an image that Pillow opened is decoded only here
         raise ImageFileError(
-            f"image '{path}' cannot be read: {error}.\n"
+            f"{name} cannot be read: {str(error) or type(error).__name__}.\nIts file is damaged: open another one."
+        ) from error
+    return Opened(to_8_bit(upright, name, value_range, changes), frozenset(changes))
+
+
+def image_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) as a file's header says it, pixels; None if it cannot be read."""
+    try:
+        with Image.open(path, formats=_formats()) as file:
+            return file.size
+    except Exception:  # said when the image is read
+        return None
+
+
+def deep_values(path: Path) -> tuple[float, float] | None:
+    """(smallest, largest) value of a grey file of more than 8 bits; None for any other, and for one that is damaged."""
+    try:
+        with Image.open(path, formats=_formats()) as file:
+            if file.mode not in DEEP_MODES:
+                return None
+        values = np.asarray(_decode(path, set()))
+    except Exception:  # whatever is wrong with it is said when it is read
+        return None
+    return float(values.min()), float(values.max())
+
+
+def _decode(path: Path, changes: set[str]) -> Image.Image:
+    """The pixels of a file as they are stored, upright."""
+    try:
+        with Image.open(path, formats=_formats()) as file:
+            kind = file.format
+            _choose_frame(file, path, changes)
+            deep_colour = bool(re.search(r";16[LBN]", str(file.tile))) and file.mode not in DEEP_MODES
+            file.load()  # a truncated file fails only here
+            image = _upright(file, changes)
+            image.load()
+    except ImageFileError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageFileError(
+            f"image '{path}' is larger than the decoder's limit: {error}.\nIf you trust the file: from PIL import "
+            'Image; Image.MAX_IMAGE_PIXELS = None. Else leave it out with on_error="skip".'
+        ) from error
+    except (
+        Exception
+    ) as error:  # decoders raise whatever they stumble over: RuntimeError, struct.error, IndexError
+        raise ImageFileError(
+            f"image '{path}' cannot be read: {str(error) or type(error).__name__}.\n"
             'It is damaged or not an image. Replace it, or leave it out with on_error="skip".'
         ) from error
-    return _to_8_bit(image, path)
+    image.format = kind
+    if deep_colour:
+        changes.add("16 bit colour")
+        if np.asarray(image.convert("RGB")).max() < 64:
+            raise ImageFileError(
+                f"image '{path}' holds 16 bits per colour, and its values fill less than a quarter of them: the "
+                "decoder gives the upper 8 bits, and most of the picture is lost.\n"
+                'Convert it to 8 bits per colour, or leave it out with on_error="skip".'
+            )
+    return image
 
 
-def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:
+def _choose_frame(file: Image.Image, path: Path, changes: set[str]) -> None:
+    """Refuse a file of several pictures, unless all but one are previews, layers or other views of it."""
+    count = getattr(file, "n_frames", 1)
+    if count == 1:
+        return
+    frames = list(range(count))
+    if file.format in ("MPO", "PSD"):
+        frames = frames[:1]
+    elif isinstance(file, TiffImagePlugin.TiffImageFile):
+        frames = [frame for frame in frames if not _is_preview(file, frame)] or frames
+    if len(frames) > 1:
+        raise ImageFileError(
+            f"image '{path}' holds {len(frames)} frames; expected one picture per file, which has one verdict.\n"
+            "Write each as a file: for n, page in enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(path))): "
+            'page.save(f"{n}.png"). Or leave it out with on_error="skip".'
+        )
+    file.seek(frames[0])
+    changes.add("first")
+
+
+def _is_preview(file: TiffImagePlugin.TiffImageFile, frame: int) -> bool:
+    file.seek(frame)
+    return bool(int(file.tag_v2.get(SUBFILE_TYPE, 0)) & 1)
+
+
+def _upright(image: Image.Image, changes: set[str]) -> Image.Image:
+    """A phone's photo carries its orientation as a tag. A TIFF has been turned by its decoder."""
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # the picture may be whole where its tags are not
+        changes.add("exif")
+        return image.copy()
+    if orientation not in UPRIGHT:
+        return image.copy()
+    changes.add("turned")
+    return image.transpose(UPRIGHT[orientation])
+
+
+def to_8_bit(image: Image.Image, name: str, value_range: ValueRange | None, changes: set[str]) -> Image.Image:
+    """A picture of any mode as "L" or "RGB".
+
+    Args:
+        image: the picture. name: for errors, e.g. "image 'a.png'". value_range: as in `open_image`.
+        changes: keys of `CHANGES` are added to it.
+
+    Raises:
+        ImageFileError: a mode or values that have no grey level or colour.
+    """
     mode = image.mode
+    if mode in TRANSPARENT_MODES or "transparency" in image.info:
+        image = _on_black(image, changes)
+        mode = image.mode
+    if mode == "CMYK":
+        changes.add("cmyk")
     if mode in COLOUR_MODES:
         return image.convert("RGB")
     if mode not in GREY_MODES:
         raise ImageFileError(
-            f"image '{path}' has {len(image.getbands())} channels (mode {mode}); expected 1 (grey), 3 (RGB)"
-            ' or 4 (RGBA).\nConvert it, or leave it out with on_error="skip".'
+            f"{name} has the colours {'/'.join(image.getbands())} (mode {mode}); expected grey, RGB or CMYK, with or "
+            'without transparency.\nConvert it, or leave it out with on_error="skip".'
         )
     if mode in {"1", "L"}:
         return image.convert("L")
-    values = np.asarray(image)
-    if mode == "F":
-        if not (np.isfinite(values).all() and values.min() >= 0.0 and values.max() <= 1.0):
-            raise ImageFileError(
-                f"image '{path}' holds floats from {values.min()} to {values.max()}; expected finite values"
-                ' in [0, 1].\nRescale it and replace NaN, or leave it out with on_error="skip".'
-            )
-        return Image.fromarray(np.rint(values * 255.0).astype(np.uint8))
     # Pillow's own convert("L") would clip everything above 255 to white.
-    if values.min() < 0 or values.max() > 65535:
+    return Image.fromarray(scale_values(np.asarray(image), name, value_range, changes))
+
+
+def _on_black(image: Image.Image, changes: set[str]) -> Image.Image:
+    """Without transparency: what is transparent is black, and grey stays grey."""
+    grey = image.mode in {"LA", "La", "L", "1"}
+    if image.mode in DEEP_MODES | {"F"}:  # one value counts as transparent, and no decoder makes alpha of it
+        return image
+    full = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    if np.asarray(full.getchannel("A")).min() < 255:
+        changes.add("transparent")
+        full = Image.alpha_composite(Image.new("RGBA", full.size, (0, 0, 0, 255)), full)
+    return full.convert("L" if grey else "RGB")
+
+
+def scale_values(
+    values: np.ndarray, name: str, value_range: ValueRange | None, changes: set[str]
+) -> np.ndarray:
+    """Grey values of more than 8 bits, or floats, as uint8 of the same shape, rounded.
+
+    Args:
+        values: integers or floats of any shape. name: for errors. value_range: what becomes 0 and 255.
+        changes: "clipped" is added where values lie beyond a value range that was given.
+
+    Raises:
+        ImageFileError: values that are not finite, or without a value range beyond 0 to 65535 (floats: 0 to 1).
+    """
+    floats = values.dtype.kind == "f"
+    low, high = value_range or ((0.0, 1.0) if floats else (0, FULL_RANGE))
+    smallest, largest = (values.min(), values.max()) if values.size else (low, low)
+    beyond = smallest < low or largest > high
+    if not np.isfinite(values).all() or (beyond and value_range is None):
+        kind = "floats" if floats else "integers"
+        expected = "finite values in [0, 1]" if floats else f"{low} to {high}"
         raise ImageFileError(
-            f"image '{path}' holds integers from {values.min()} to {values.max()}; expected 0 to 65535.\n"
-            'Rescale it, or leave it out with on_error="skip".'
+            f"{name} holds {kind} from {smallest} to {largest}; expected {expected}.\nSay what is black and what is "
+            'white with value_range=(low, high), replace NaN, or leave it out with on_error="skip".'
         )
-    return Image.fromarray(np.rint(values.astype(np.float64) / 257.0).astype(np.uint8))
+    if not floats and value_range is None and largest < FULL_RANGE / 4:
+        raise ImageFileError(
+            f"{name} holds more than 8 bits, and its values end at {largest} of {FULL_RANGE}: read so, it would be"
+            f" nearly black. A camera of fewer bits?\nSay what is black and what is white: value_range="
+            f"{depth_range(largest)}, or (0, {FULL_RANGE}) if it is meant to be dark."
+        )
+    if beyond:
+        changes.add("clipped")
+    if floats and value_range is None:
+        return np.rint(values * 255.0).astype(np.uint8)
+    scaled = (values.astype(np.float64) - low) / ((high - low) / 255.0)
+    return np.rint(np.clip(scaled, 0.0, 255.0)).astype(np.uint8)
 
 
-def resize_image(image: Image.Image, size: int) -> Image.Image:
+def depth_range(largest: float) -> tuple[int, int]:
+    """(0, 2^bits - 1) of the smallest usual depth, 8 to 16 bits, that holds a value."""
+    bits = next((bits for bits in DEPTHS if largest < 2**bits), DEPTHS[-1])
+    return 0, 2**bits - 1
+
+
+def checked_range(value_range: ValueRange | None) -> ValueRange | None:
+    """A value range as two floats; None stays None.
+
+    Raises:
+        ValueError: it is not two finite numbers, the smaller one first.
+    """
+    if value_range is None:
+        return None
+    try:
+        low, high = map(float, value_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(
+            f"value_range={value_range!r}; expected the values that become black and white, the smaller one first, "
+            "e.g. (0, 4095) for a camera of 12 bits."
+        )
+    return low, high
+
+
+def describe_changes(changes: list[frozenset[str]], width: int, height: int) -> list[str]:
+    """One sentence for each thing that reading did to images, with how many.
+
+    Args:
+        changes: keys of `CHANGES`, per image. width, height: what they have now, pixels.
+    """
+    counts = {key: sum(key in of_one for of_one in changes) for key in CHANGES}
+    ends = dict.fromkeys(("squeezed", "enlarged"), f" to {width}x{height}")
+    return [
+        f"{count} of {len(changes)} images {CHANGES[key]}{ends.get(key, '')}."
+        for key, count in counts.items()
+        if count
+    ]
+
+
+def size_changes(image: Image.Image, width: int, height: int) -> set[str]:
+    """What bringing a picture to `width` x `height` pixels does to it: keys of `CHANGES`."""
+    changes = {"squeezed"} if image.width * height != image.height * width else set()
+    return changes | ({"enlarged"} if image.width < width and image.height < height else set())
+
+
+def resize_image(image: Image.Image, size: int, height: int | None = None) -> Image.Image:
     """An image as a square of `size` pixels; a rectangle is squeezed, not cropped: a defect may sit anywhere.
 
     Each axis is area-averaged where it shrinks and interpolated linearly where it grows.
-    """
-    for width, height in ((size, image.height), (size, size)):
-        shrinks = width < image.width or height < image.height
-        if (width, height) != image.size:
-            filter_ = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-            image = image.resize((width, height), filter_)
-    return image
-
-
-def image_from_file(path: str | Path, image_shape: tuple[int, int, int]) -> Tensor:
-    """One file as a detector wants it: uint8 (1, C, H, W), read and resized as a folder's images are.
 
     Args:
-        path: an image file.
-        image_shape: (C, H, W) of the detector, `detector.image_shape`; H equals W.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ImageFileError: the file cannot be read, or is coloured while the detector knows grey images only.
+        image: of any size. size: width of the result, pixels. height: of the result; by default the same.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"'{path}' is not a file.\nCheck the path; it has to be an image file.")
-    channels, size, _ = image_shape
-    image = read_image(path)
-    pixels = np.asarray(resize_image(image.convert("RGB"), size))
-    if channels == 1 and (pixels != pixels[..., :1]).any():
-        raise ImageFileError(
-            f"image '{path}' is coloured; this detector was trained on grey images.\n"
-            "Convert it the way the training images were converted."
-        )
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None, :channels]))
+    for target in ((size, image.height), (size, height or size)):
+        shrinks = target[0] < image.width or target[1] < image.height
+        if target != image.size:
+            filter_ = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+            image = image.resize(target, filter_)
+    return image
 
 
 def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
@@ -189,25 +464,65 @@ def _overlap(length: int, size: int) -> np.ndarray:
 
 
 def read_mask(path: Path, image_size: tuple[int, int]) -> np.ndarray:
-    """One mask file as bool (H, W): anything above half of white is defective.
+    """One mask file as bool (H, W), True = defective.
+
+    Black is the background. In a file of few values every other value or colour is a defect, whatever it is: 255, 1,
+    the number of a class, a colour of a palette. In one of many values, as smoothing and JPEG make them, what is
+    above half of white is. Transparent is background, unless a mask is drawn with transparency alone.
 
     Args:
         path: file of the mask.
         image_size: (width, height) of the image it belongs to, pixels.
 
     Raises:
-        ImageFileError: if the mask is unreadable or not as large as its image.
+        ImageFileError: if the mask is unreadable, not as large as its image, or has no black.
     """
-    mask = read_image(path)
+    mask = _decode(path, set())
     if mask.size != image_size:
         raise ImageFileError(
             f"mask '{path}' is {mask.width}x{mask.height} pixels, its image {image_size[0]}x{image_size[1]};"
             " expected the same size.\nExport the mask again at the size of the image, or leave the pair out"
             ' with on_error="skip".'
         )
-    values = np.asarray(mask.convert("L"))
-    # Masks are stored as 0/255 by most tools and as 0/1 by some; both mean the same.
-    return values > (127 if values.max() > 1 else 0)
+    values = _mask_values(mask, path)
+    present = np.unique(values)
+    if 1 < len(present) <= FEW_VALUES and present[0] > 0 and mask.format not in LOSSY_FORMATS:
+        raise ImageFileError(
+            f"mask '{path}' has no black: its values are {', '.join(map(str, present.tolist()))}, and none of them is"
+            " surely the background.\nExport it with 0 (black) where the image is good, or leave the pair out"
+            ' with on_error="skip".'
+        )
+    if len(present) <= FEW_VALUES and (mask.format not in LOSSY_FORMATS or len(present) == 1):
+        return values > 0
+    if values.max() <= (full := 255 if values.max() <= 255 else 65535) // 2:
+        raise ImageFileError(
+            f"mask '{path}' has {len(present)} different values, none above half of white ({values.max()} of {full}):"
+            " neither a mask in black and white nor numbers of classes.\nExport it as PNG in black and white, or"
+            ' leave the pair out with on_error="skip".'
+        )
+    return values > full // 2
+
+
+LOSSY_FORMATS = ("JPEG", "MPO")
+FEW_VALUES = 16  # a mask of more different values was smoothed or stored with losses
+
+
+def _mask_values(mask: Image.Image, path: Path) -> np.ndarray:
+    """Brightness (H, W): of a colour that of its brightest part, of floats in [0, 1] 0 to 255."""
+    if mask.mode in DEEP_MODES:
+        return np.asarray(mask).astype(np.int64)
+    picture = np.asarray(to_8_bit(mask, f"mask '{path}'", None, set()))
+    values = picture.max(axis=2) if picture.ndim == 3 else picture
+    if picture.ndim == 3 and values.min() > 127 and (picture != picture[0, 0]).any():
+        raise ImageFileError(
+            f"mask '{path}' is coloured and has no black: which of its colours is the background cannot be known.\n"
+            'Export it with black where the image is good, or leave the pair out with on_error="skip".'
+        )
+    drawn = "A" in mask.getbands() or "a" in mask.getbands() or "transparency" in mask.info
+    if drawn and not values.any():  # black strokes on nothing
+        values = np.asarray(mask.convert("RGBA"))[..., 3]
+        return values if values.min() < 255 else np.zeros_like(values)
+    return values
 
 
 def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from adlib.data.collection import Collection
+from adlib.files import as_path
 
 IN_WHEEL = "Comes with the installation; if it is missing, install adlib-book again with its dependencies."
 
@@ -98,7 +99,7 @@ def importable(module: str) -> bool:
 def data_folder() -> Path | None:
     """The folder ADLIB_DATA points at, or None if it is not set."""
     value = os.environ.get("ADLIB_DATA", "").strip()
-    return Path(value).expanduser() if value else None
+    return as_path(value, "ADLIB_DATA") if value else None
 
 
 def find_below_data(*places: str) -> Path | None:

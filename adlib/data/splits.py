@@ -131,10 +131,14 @@ def _shape_text(images: Tensor) -> str:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainImages:
-    """Images to train on: uint8 (N, C, H, W). `contaminated` of them are anomalies; it is not said which."""
+    """Images to train on: uint8 (N, C, H, W). `contaminated` of them are anomalies; it is not said which.
+
+    value_range: what became 0 and 255, for images of more than 8 bits; a detector keeps it, to read others so.
+    """
 
     images: Tensor
     contaminated: int = 0
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _check_images(self.images)
@@ -206,11 +210,14 @@ class Truth:
         labels: bool (N,), True = anomalous.
         kinds: N names, "good" for normal images.
         masks: bool (N, H, W), True = defective pixel, or None where the set has no masks.
+        masked: bool (N,), whether the mask of an image is known; None where all are. Of an image without one, `masks`
+            holds False everywhere, which is no statement: leave it out where pixels are judged.
     """
 
     labels: np.ndarray
     kinds: list[str]
     masks: np.ndarray | None = None
+    masked: np.ndarray | None = None
 
     def __repr__(self) -> str:
         masks = "no masks" if self.masks is None else "masks"
@@ -234,6 +241,11 @@ class SealedTest:
         return len(self.images)
 
     @property
+    def both_classes(self) -> bool:
+        """Whether there are normal and anomalous images: without both, no score can be judged."""
+        return bool(self.__truth.labels.any() and not self.__truth.labels.all())
+
+    @property
     def opened(self) -> tuple[str, ...]:
         """The reasons given so far, one per opening."""
         return tuple(self.__opened)
@@ -254,8 +266,8 @@ class SealedTest:
             )
         self.__opened.append(str(reason))
         truth = self.__truth
-        masks = None if truth.masks is None else truth.masks.copy()
-        return Truth(truth.labels.copy(), list(truth.kinds), masks)
+        masks, masked = (None if part is None else part.copy() for part in (truth.masks, truth.masked))
+        return Truth(truth.labels.copy(), list(truth.kinds), masks, masked)
 
     def __repr__(self) -> str:
         state = f"opened {len(self.opened)}x: {'; '.join(self.opened)}" if self.opened else "labels sealed"

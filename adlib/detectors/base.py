@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -19,10 +20,12 @@ from torch import Tensor, nn
 from adlib import training
 from adlib.data import (
     Augment,
+    ImageSource,
     LabelledAnomalies,
     StreamedBatches,
     TrainImages,
     ValidationImages,
+    as_images,
     to_symmetric,
     to_uint8,
 )
@@ -147,6 +150,9 @@ class Detector(ABC):
         self.map_scale: float | None = None
         self.other_scales: dict[str, float] = {}  # of the Examination's other_maps, by name
         self.anomalies: Tensor | None = None
+        self.value_range: tuple[float, float] | None = (
+            None  # of images of more than 8 bits: what is 0 and 255
+        )
         self._folded = FoldedNetworks()
         with self.seeded(), _default_dtype(self.dtype):
             self.networks = nn.ModuleDict(self.build())
@@ -259,7 +265,7 @@ class Detector(ABC):
     # ------------------------------------------------------------------ what a user calls
     def fit(
         self,
-        train: TrainImages | Tensor | StreamedBatches,
+        train: TrainImages | StreamedBatches | ImageSource,
         validation: ValidationImages | None = None,
         *,
         anomalies: LabelledAnomalies | None = None,
@@ -271,8 +277,8 @@ class Detector(ABC):
         """Train on normal images, then learn thresholds and map scale from validation-normal ones.
 
         Args:
-            train: training images, `split.train` or uint8 (N, C, H, W); or `stream_folder(...)` for sets larger
-                than memory, with this detector's batch size and seed.
+            train: training images, `split.train`, uint8 (N, C, H, W) or whatever `adlib.data.as_images` takes; or
+                `stream_folder(...)` for sets larger than memory, with this detector's batch size and seed.
             validation: `split.validation`; without it the detector scores but gives no verdicts.
             anomalies: `split.anomalies`, for detectors that learn from labelled anomalies, and for them only.
             augment: changes each training batch: (uint8 (B, C, H, W) on the device, generator) -> the same shape.
@@ -317,13 +323,15 @@ class Detector(ABC):
         self.anomalies = self._checked(anomalies.images)
 
     def _training_images(
-        self, train: TrainImages | Tensor | StreamedBatches, augment: Augment | None
+        self, train: TrainImages | StreamedBatches | ImageSource, augment: Augment | None
     ) -> Tensor | StreamedBatches:
         if (isinstance(train, StreamedBatches) or augment is not None) and not self.optimisers:
             raise TypeError(
                 f"{self.name} learns from all images at once, not by steps; pass images in memory, such as "
                 "split.train, without augment."
             )
+        if isinstance(train, (TrainImages, StreamedBatches)):
+            self.value_range = train.value_range
         if not isinstance(train, StreamedBatches):
             return self._checked(train.images if isinstance(train, TrainImages) else train)
         if train.image_shape != self.image_shape:
@@ -347,11 +355,13 @@ class Detector(ABC):
         self.map_scale = _map_scale(seen.maps)
         self.other_scales = {name: _map_scale(maps) for name, maps in seen.other_maps.items()}
 
-    def examine(self, images: Tensor, batch_size: int = 64) -> Examination:
+    def examine(self, images: ImageSource, batch_size: int = 64) -> Examination:
         """Scores, maps and reconstructions of images, in portions, on the CPU.
 
         Args:
-            images: uint8 (N, C, H, W).
+            images: uint8 (N, C, H, W), or whatever `adlib.data.as_images` takes: paths, a folder, Pillow images, camera
+                frames as numpy arrays in RGB (OpenCV gives BGR: image[..., ::-1]). What had to be converted or squeezed
+                is said in a warning.
             batch_size: images per portion; it does not change a score (beyond float rounding).
         """
         with self._scoring():
@@ -367,21 +377,21 @@ class Detector(ABC):
             other_maps={name: whole(part.other_maps[name] for part in parts) for name in parts[0].other_maps},
         )
 
-    def anomaly_score(self, images: Tensor) -> Tensor:
-        """(N,) scores by `config.score`; larger means more anomalous. images: uint8 (N, C, H, W)."""
+    def anomaly_score(self, images: ImageSource) -> Tensor:
+        """(N,) scores by `config.score`; larger means more anomalous. images: as in `examine`."""
         with self._scoring():
             parts = [self.score_step(part, self.config.score) for part in self._portions(images)]
         return torch.cat([part.to("cpu", self.dtype) for part in parts])
 
-    def anomaly_map(self, images: Tensor) -> Tensor:
+    def anomaly_map(self, images: ImageSource) -> Tensor:
         """(N, H, W) maps; larger means more anomalous. Show them on one scale, 0 to `map_scale`."""
         return self.examine(images).maps
 
-    def reconstruct(self, images: Tensor) -> Tensor:
+    def reconstruct(self, images: ImageSource) -> Tensor:
         """Reconstructions, uint8 (N, C, H, W)."""
         return to_uint8(self.examine(images).reconstructions)
 
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: ImageSource) -> Tensor:
         """(N,) bool verdicts: score above the threshold learnt from validation-normal images.
 
         Raises:
@@ -439,6 +449,7 @@ class Detector(ABC):
             "thresholds": self.thresholds,
             "map_scale": self.map_scale,
             "other_scales": self.other_scales,
+            "value_range": self.value_range,
             "adlib": source_hash(),
         }
         return write_tensors(path, self.networks.state_dict(), {"adlib": json.dumps(metadata), **beside})
@@ -485,6 +496,7 @@ class Detector(ABC):
         detector.networks.eval()
         detector.thresholds, detector.map_scale = metadata["thresholds"], metadata["map_scale"]
         detector.other_scales = metadata.get("other_scales", {})
+        detector.value_range = None if (scale := metadata.get("value_range")) is None else tuple(scale)
         return detector
 
     def _score_of(self, seen: Examination, score: str) -> Tensor:
@@ -504,16 +516,20 @@ class Detector(ABC):
         finally:
             _SCORING.reset(token)
 
-    def _portions(self, images: Tensor, batch_size: int = 64) -> Iterator[Tensor]:
-        """Images, uint8 (N, C, H, W), as batches in [-1, 1] on the device."""
+    def _portions(self, images: ImageSource, batch_size: int = 64) -> Iterator[Tensor]:
+        """Images, as in `examine`, as batches in [-1, 1] on the device."""
         return map(self.normalise, self._checked(images).split(batch_size))
 
-    def _checked(self, images: Tensor) -> Tensor:
-        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
-            kind = getattr(images, "dtype", type(images).__name__)
+    def _checked(self, images: ImageSource) -> Tensor:
+        if not isinstance(images, Tensor):
+            batch = as_images(images, self.image_shape, value_range=self.value_range)
+            for note in batch.notes:
+                warnings.warn(note, stacklevel=4)
+            images = batch.images
+        if images.dtype != torch.uint8:
             raise TypeError(
-                f"images are {kind}; expected a uint8 tensor (N, C, H, W) with values 0 to 255. "
-                "adlib.load(...) gives such images."
+                f"images are {images.dtype}; expected a uint8 tensor (N, C, H, W) with values 0 to 255. "
+                "adlib.load(...) gives such images, adlib.data.as_images(...) makes them of frames and files."
             )
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape or len(images) == 0:
             expected = "(N, " + ", ".join(map(str, self.image_shape)) + ") with N >= 1"

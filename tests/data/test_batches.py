@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 from mvtec_layout import write_image
+from PIL import Image
 
 from adlib.data import Batches, ImageFileError, stream_folder
 
@@ -106,6 +110,8 @@ def test_a_stream_gives_the_batches_that_memory_would(tmp_path):
     state = stream.state_dict()
     resumed.load_state_dict(state)
     assert torch.equal(next(resumed), next(stream))
+    for index in range(7):
+        write_image(tmp_path / f"{index}.png", 20 + 30 * index, side=8, mode="L")
     assert next(stream_folder(tmp_path, 8, 2, workers=0, channels=1)).shape == (2, 1, 8, 8)
 
 
@@ -120,10 +126,57 @@ def test_a_stream_with_workers_resumes_at_what_was_handed_out(tmp_path):
 
 
 def test_a_stream_names_what_is_wrong(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no image below"):
+    with pytest.raises(FileNotFoundError, match="holds no image"):
         stream_folder(tmp_path)
     (tmp_path / "broken.png").write_bytes(b"not an image")
     with pytest.raises(ValueError, match="channels=2"):
         stream_folder(tmp_path, channels=2)
     with pytest.raises(ImageFileError, match=r"broken\.png"):
         next(stream_folder(tmp_path, 8, 1, workers=0))
+
+
+def test_a_stream_refuses_colour_for_a_grey_detector_and_depth_without_a_scale(tmp_path):
+    write_image(tmp_path / "colour.png", 90, side=8)
+    with pytest.raises(ImageFileError, match=r"colour\.png' is coloured"):
+        next(stream_folder(tmp_path, 8, 1, workers=0, channels=1))
+    (tmp_path / "colour.png").unlink()
+    Image.fromarray(np.full((8, 8), 2048, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(ImageFileError, match=r"deep\.png'(?s:.)*value_range=\(0, 4095\)"):
+        next(stream_folder(tmp_path, 8, 1, workers=0, channels=1))
+    stream = stream_folder(tmp_path, 8, 1, workers=0, channels=1, value_range=(0, 4095))
+    assert next(stream).unique().tolist() == [128]
+    assert stream.value_range == (0.0, 4095.0)
+
+
+def test_a_stream_passes_over_what_is_hidden_and_says_so(tmp_path):
+    for place in ("a", ".ipynb_checkpoints/a", "__MACOSX/._a", "day1/b", "._a"):
+        write_image(tmp_path / f"{place}.png", 90, side=8)
+    Image.new("L", (8, 16)).save(tmp_path / "oblong.png")
+    stream = stream_folder(tmp_path, 8, 3, workers=0)
+    assert len(stream) == 1
+    assert any("3 image files are hidden" in note for note in stream.notes)
+    assert any("1 of 3 images looked at are not square" in note for note in stream.notes)
+
+
+SPAWNED = """
+import multiprocessing, sys
+import torch
+from adlib.data import stream_folder
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    batches = [next(stream_folder(sys.argv[1], 8, 2, seed=3, workers=workers)) for workers in (0, 1)]
+    print(torch.equal(*batches))
+"""
+
+
+@pytest.mark.slow
+def test_a_stream_works_where_processes_are_started_afresh(tmp_path):
+    """The start method of Windows and macOS: what goes to a worker is pickled."""
+    (tmp_path / "images").mkdir()
+    for index in range(5):
+        write_image(tmp_path / f"images/{index}.png", 40 * index, side=8)
+    (tmp_path / "train.py").write_text(SPAWNED)
+    command = [sys.executable, str(tmp_path / "train.py"), str(tmp_path / "images")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "True", done.stderr

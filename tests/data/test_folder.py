@@ -68,6 +68,7 @@ def test_what_a_reader_should_know_is_in_the_notes(folder):
     notes = load("folder", path=folder, size=8).notes
     assert notes == (
         "1 of 27 images are not square and were squeezed to 8x8.",
+        "1 of 27 images are grey, the others coloured: all have three channels.",
         "1 defective images have an empty mask.",
         "Only 5 normal images are tested: one of them more or less moves every score.",
     )
@@ -125,8 +126,15 @@ def empty_file(folder):
     (folder / "train/good/004.png").write_bytes(b"")
 
 
-def two_channels(folder):
-    Image.new("LA", (SIDE, SIDE)).save(folder / "train/good/004.png")
+def other_colours(folder):
+    (folder / "train/good/004.png").unlink()
+    Image.new("LAB", (SIDE, SIDE)).save(folder / "train/good/004.tif")
+
+
+def many_frames(folder):
+    (folder / "train/good/004.png").unlink()
+    pages = [Image.new("L", (SIDE, SIDE), level) for level in (10, 20, 30)]
+    pages[0].save(folder / "train/good/004.tif", save_all=True, append_images=pages[1:])
 
 
 def not_finite(folder):
@@ -140,8 +148,10 @@ def other_mask_size(folder):
     write_mask(folder / "ground_truth/dent/003_mask.png", side=SIDE + 1)
 
 
-def no_mask(folder):
-    (folder / "ground_truth/dent/003_mask.png").unlink()
+def mask_without_black(folder):
+    pixels = np.ones((SIDE, SIDE), np.uint8)
+    pixels[:3] = 2
+    Image.fromarray(pixels).save(folder / "ground_truth/dent/003_mask.png")
 
 
 @pytest.mark.parametrize(
@@ -150,10 +160,11 @@ def no_mask(folder):
         (truncate, r"004\.png' cannot be read.*\n.*on_error=.skip"),
         (no_image, r"004\.png' cannot be read"),
         (empty_file, r"004\.png' cannot be read"),
-        (two_channels, r"004\.png' has 2 channels \(mode LA\); expected 1 \(grey\), 3 \(RGB\) or 4 \(RGBA\)"),
+        (other_colours, r"004\.tif' has the colours L/A/B \(mode LAB\); expected grey, RGB or CMYK"),
+        (many_frames, r"004\.tif' holds 3 frames; expected one picture per file(?s:.)*ImageSequence"),
         (not_finite, r"004\.tif' holds floats from nan"),
         (other_mask_size, r"003_mask\.png' is 21x21 pixels, its image 20x20"),
-        (no_mask, r"003\.png' has no mask '003_mask\.png'"),
+        (mask_without_black, r"003_mask\.png' has no black: its values are 1, 2"),
     ],
 )
 def test_a_bad_file_is_named_and_can_be_skipped(folder, spoil, message):
@@ -180,7 +191,8 @@ def test_an_empty_or_single_class_folder_says_what_to_add(folder, missing, messa
     if message is None:  # one kind of defect less is no error
         assert len(load("folder", path=folder, size=8).test) == 9
         for file in (folder / "test/crack").iterdir():
-            file.unlink()
+            file.write_bytes(b"")
+            file.rename(file.with_suffix(".heic"))
         message = "holds no defective images to test with"
     with pytest.raises(FileNotFoundError, match=message + r".*\nPut at least one"):
         load("folder", path=folder, size=8)
@@ -189,8 +201,10 @@ def test_an_empty_or_single_class_folder_says_what_to_add(folder, missing, messa
 def test_other_wrong_folders(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="is not a folder"):
         load("folder", path=tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="has no folder 'train'"):
-        load("folder", path=folder / "test")
+    only_test = tmp_path / "only_test"
+    shutil.copytree(folder / "test", only_test / "test")
+    with pytest.raises(FileNotFoundError, match="has no folder 'train'; it has test"):
+        load("folder", path=only_test)
     with pytest.raises(ValueError, match="on_error='ignore'"):
         load("folder", path=folder, on_error="ignore")
     write_image(folder / "train/scratch/000.png", 100)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adlib.data import image_from_file
 from adlib.data.images import (
     ImageFileError,
-    image_from_file,
     read_image,
     read_mask,
     resize_image,

@@ -1,0 +1,397 @@
+"""What lies where in a folder of images: which are good, which defective, which belong to which side, which have masks.
+
+Understood are, with names in any case and with or without "_", "-" and blanks:
+
+    train/good, test/good, test/<kind of defect>      MVTec layout; test/ may be missing, and so may its defects
+    validation/good beside them                       normal images for the threshold
+    good/, <kind of defect>/                          no published split: some of the good images are drawn for test
+    images directly in the folder or in train/        all of them good
+
+"ok", "normal" and some more mean good. What is not understood is an error that asks, or stands in the notes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from adlib.data.collection import GOOD
+from adlib.data.images import is_hidden, is_image_name, list_images, walk_files
+
+LAYOUT = "Expected train/good/, test/good/ and test/<kind of defect>/ with image files in each; or good images only."
+SIDES = {
+    "train": {"train", "training", "trainset"},
+    "validation": {"validation", "val", "valid", "validate"},
+    "test": {"test", "testing", "testset"},
+}
+GOOD_NAMES = {"good", "ok", "okay", "normal", "normals", "pass", "passed", "io", "gut", "intact", "healthy"}
+GOOD_NAMES |= {
+    "undamaged",
+    "goodparts",
+    "defectfree",
+    "nodefect",
+    "nodefects",
+    "nondefective",
+    "良品",
+    "合格",
+    "正常",
+}
+MASK_FOLDERS = {"groundtruth", "gt", "mask", "masks", "labels", "annotations", "segmentations"}
+MASK_WORD = r"(?:mask|masks|gt|label|labels|seg|segmentation|groundtruth|ground_truth|annotation)"
+MASK_NAME = re.compile(rf"(?:{MASK_WORD}[ _.-]+)?(?P<image>.+?)(?:[ _.-]+{MASK_WORD})?", re.IGNORECASE)
+MASK_HINT = re.compile(r"mask|gt|label|seg|truth|annotation|\.", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of the folder; side is "train", "validation", "test", or "" where the folder has no sides."""
+
+    path: Path
+    side: str
+    kind: str
+    mask: Path | None = None
+
+
+@dataclass
+class Layout:
+    """The images of a folder, and what should be known about how they were sorted.
+
+    items: in the order of the sides, each sorted by kind and name. hidden: images that are
+    passed over, see `adlib.data.images.walk_files`.
+    """
+
+    root: Path
+    items: list[Item]
+    notes: list[str] = field(default_factory=list)
+    hidden: list[Path] = field(default_factory=list)
+
+    def count(self, side: str, good: bool) -> int:
+        """How many good, or defective, images a side has."""
+        return sum(item.side == side and (item.kind == GOOD) == good for item in self.items)
+
+
+def plain(name: str) -> str:
+    """A name without case and without "_", "-", "." and blanks: "Ground Truth" is "groundtruth"."""
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def is_good(name: str) -> bool:
+    """Whether a folder of this name holds good images."""
+    return plain(name) in GOOD_NAMES
+
+
+def read_layout(root: Path) -> Layout:
+    """Sort the images of a folder.
+
+    Raises:
+        FileNotFoundError: no such folder, or nothing to train on in it. ValueError: an arrangement that can be
+            understood in two ways.
+    """
+    _check_root(root)
+    folders = _visible_folders(root)
+    sides = {
+        side: _only_one(root, [f for f in folders if plain(f.name) in names]) for side, names in SIDES.items()
+    }
+    layout = Layout(root, [])
+    for _ in walk_files(root, layout.hidden):
+        pass
+    if sides["train"] is not None:
+        for side, folder in sides.items():
+            if folder is not None:
+                _add_side(layout, side, folder)
+    elif any(sides.values()):
+        there = ", ".join(sorted(folder.name for folder in folders))
+        raise FileNotFoundError(f"'{root}' has no folder 'train'; it has {there}.\n{LAYOUT}")
+    else:
+        _add_unsorted(layout, folders)
+    layout.items = _with_masks(layout)
+    check_sides(layout)
+    left = _overlooked(layout)
+    if left:
+        layout.notes.append(f"{_describe(left)} and were left out.")
+    return layout
+
+
+def _check_root(root: Path) -> None:
+    if root.is_file():
+        archive = root.suffix.lower() in {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".xz"}
+        what = "is an archive; unpack it first" if archive else "is a file, not a folder"
+        raise FileNotFoundError(f"'{root}' {what}.\n{LAYOUT}")
+    if not root.is_dir():
+        where = "" if root.is_absolute() else f" Relative paths start at '{Path.cwd()}'."
+        raise FileNotFoundError(f"'{root}' is not a folder.{where}\n{LAYOUT}")
+
+
+def _visible_folders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+
+
+def _only_one(root: Path, folders: list[Path]) -> Path | None:
+    """The folder of a side; a few names mean the same, and two of them side by side are a question."""
+    holding = [folder for folder in folders if any(_images_below(folder))] or folders
+    if len(holding) > 1:
+        names = " and ".join(f"'{folder.name}'" for folder in holding)
+        raise ValueError(f"'{root}' has {names}, which mean the same.\nPut their images into one folder.")
+    return holding[0] if holding else None
+
+
+def _images_below(folder: Path) -> Iterable[Path]:
+    return (file for file in walk_files(folder) if is_image_name(file.name))
+
+
+def _kind_folders(folder: Path) -> list[Path]:
+    """Folders of kinds: those of masks are none."""
+    return [entry for entry in _visible_folders(folder) if plain(entry.name) not in MASK_FOLDERS]
+
+
+def _add_side(layout: Layout, side: str, folder: Path) -> None:
+    kinds = _kind_folders(folder)
+    for kind_folder in kinds:
+        good = is_good(kind_folder.name)
+        files = _without_masks(kind_folder)
+        if side != "test" and not good and any(_images_below(kind_folder)):
+            purpose = (
+                "detectors train on normal images"
+                if side == "train"
+                else "thresholds are set from normal images"
+            )
+            raise ValueError(
+                f"'{kind_folder}' is a {side.replace('train', 'training')} folder of kind '{kind_folder.name}';"
+                f" expected {folder.name}/good only, {purpose}.\nMove defective images to test/; if they are good,"
+                " rename the folder to 'good'."
+            )
+        if good and kind_folder.name != GOOD and files:
+            layout.notes.append(f"{folder.name}/{kind_folder.name} is taken as the folder of good images.")
+        layout.items += [Item(file, side, GOOD if good else kind_folder.name) for file in files]
+    direct = _without_masks(folder)
+    if side != "test" and direct and not any(item.side == side for item in layout.items):
+        layout.notes.append(f"The {len(direct)} images directly in {folder.name}/ are taken as good.")
+        layout.items += [Item(file, side, GOOD) for file in direct]
+
+
+def _add_unsorted(layout: Layout, folders: list[Path]) -> None:
+    """A folder without train/: good/ and kinds of defect side by side, or good images only."""
+    root = layout.root
+    kinds = [
+        folder for folder in folders if plain(folder.name) not in MASK_FOLDERS and any(_images_below(folder))
+    ]
+    good = [folder for folder in kinds if is_good(folder.name)]
+    direct = _without_masks(root)
+    if good:
+        for folder in kinds:
+            kind = GOOD if folder in good else folder.name
+            layout.items += [Item(file, "", kind) for file in _without_masks(folder)]
+        defects = [folder.name for folder in kinds if folder not in good]
+        layout.notes.append(
+            f"There is no train/: {', '.join(folder.name for folder in good)} is taken as good"
+            + (f", {', '.join(defects)} as defective." if defects else ".")
+        )
+    elif direct:
+        layout.items += [Item(file, "", GOOD) for file in direct]
+        layout.notes.append(
+            f"There is no train/: the {len(direct)} images directly in the folder are taken as good."
+        )
+    elif kinds:
+        inner = [
+            folder
+            for folder in kinds
+            if any(plain(f.name) in SIDES["train"] for f in _visible_folders(folder))
+        ]
+        hint = (
+            f"Did you mean '{inner[0]}'?"
+            if inner
+            else "Call the folder of good images 'good', or give its path."
+        )
+        names = ", ".join(folder.name for folder in kinds)
+        raise FileNotFoundError(
+            f"'{root}' has no folder 'train', and which of its folders ({names}) holds good images is not"
+            f" known.\n{hint} {LAYOUT}"
+        )
+
+
+def mask_of_image(stem: str) -> str:
+    """The name of the image that a mask of this name belongs to, lower case: "007" for "007_GT" and "mask-007"."""
+    match = MASK_NAME.fullmatch(stem)
+    name = match["image"] if match else stem
+    return (os.path.splitext(name)[0] if is_image_name(name) else name).lower()
+
+
+def _without_masks(folder: Path) -> list[Path]:
+    """Images of a folder without the masks that lie beside them: 007_mask.png beside 007.png is one."""
+    files = list_images(folder)
+    stems = {file.stem.lower() for file in files}
+    return [file for file in files if not _is_mask_beside(file.stem.lower(), stems)]
+
+
+def _is_mask_beside(stem: str, stems: set[str]) -> bool:
+    """Whether a name, lower case, is that of a mask of one of the others."""
+    if not MASK_HINT.search(stem):  # in a folder of many images the answer for most of them, and quick
+        return False
+    image = mask_of_image(stem)
+    return image != stem and image in stems
+
+
+def mask_files(folder: Path, files: list[str]) -> list[str]:
+    """Those of the image files below a folder that are masks: by their folder, or named after an image beside them."""
+    stems: dict[str, set[str]] = {}
+    placed = [(file, *os.path.split(file)) for file in files if is_image_name(file)]
+    for _, place, name in placed:
+        stems.setdefault(place, set()).add(os.path.splitext(name)[0].lower())
+    inside = {
+        place: any(plain(part) in MASK_FOLDERS for part in os.path.relpath(place, folder).split(os.sep))
+        for place in stems
+    }
+    return [
+        file
+        for file, place, name in placed
+        if inside[place] or _is_mask_beside(os.path.splitext(name)[0].lower(), stems[place])
+    ]
+
+
+def _with_masks(layout: Layout) -> list[Item]:
+    """The items, each with its mask where there is one; what fits nowhere is noted."""
+    above = {place for item in layout.items for place in (item.path.parent, item.path.parent.parent)}
+    places = {layout.root} | above - {layout.root.parent}
+    roots = sorted(f for place in places for f in _visible_folders(place) if plain(f.name) in MASK_FOLDERS)
+    indices = {folder: _index(folder) for folder in roots}
+    beside: dict[Path, dict[tuple[str, str], list[Path]]] = {}
+    items, used = [], Counter[Path]()
+    for item in layout.items:
+        folder = item.path.parent
+        if folder not in beside:
+            beside[folder] = _index(folder, beside=True)
+        stem = item.path.stem.lower()
+        near = {layout.root, folder, folder.parent} if item.side in ("", "test") else set()
+        fitting = [
+            file
+            for place, index in indices.items()
+            if place.parent in near
+            for file in _lookup(index, folder.name.lower(), stem)
+        ]
+        fitting = fitting or beside[folder].get(("", stem), [])
+        mask = _choose(item.path, fitting)
+        used.update([mask] if mask else [])
+        items.append(replace(item, mask=mask))
+    _check_shared(items, used)
+    beside_images = sum(item.mask is not None and item.mask.parent == item.path.parent for item in items)
+    if beside_images:
+        layout.notes.append(
+            f"{beside_images} files that lie beside an image and are named after it are taken as its mask."
+        )
+    every = {file for index in indices.values() for files in index.values() for file in files}
+    unused = sorted(every - set(used))
+    if unused and not used and any(item.kind != GOOD for item in items):
+        example = unused[0].relative_to(layout.root).as_posix()
+        raise ValueError(
+            f"none of the {len(unused)} masks in '{layout.root}' fits an image, e.g. '{example}'.\nName the mask of "
+            "test/crack/007.jpg ground_truth/crack/007_mask.png, or move the masks out of the folder."
+        )
+    if unused:
+        example = unused[0].relative_to(layout.root).as_posix()
+        layout.notes.append(f"{len(unused)} masks fit no image and were left out (e.g. {example}).")
+    return items
+
+
+def _index(folder: Path, beside: bool = False) -> dict[tuple[str, str], list[Path]]:
+    """(name of the folder below `folder`, name of the image), both lower case -> files of masks."""
+    index: dict[tuple[str, str], list[Path]] = {}
+    if beside:
+        files = list_images(folder)
+        stems = {file.stem.lower() for file in files}
+        for file in files:
+            if _is_mask_beside(file.stem.lower(), stems):
+                index.setdefault(("", mask_of_image(file.stem)), []).append(file)
+        return index
+    for file in sorted(_images_below(folder)):
+        kind = "" if file.parent == folder else file.parent.name.lower()
+        for stem in {file.stem.lower(), mask_of_image(file.stem)}:
+            index.setdefault((kind, stem), []).append(file)
+    return index
+
+
+def _lookup(index: dict[tuple[str, str], list[Path]], kind: str, stem: str) -> list[Path]:
+    """Masks of an image: below the folder of its kind, or directly in the folder of masks."""
+    return index.get((kind, stem)) or index.get(("", stem)) or []
+
+
+def _choose(image: Path, masks: list[Path]) -> Path | None:
+    """The mask of an image; of 007.png and 007_mask.png the one that calls itself a mask."""
+    named = [mask for mask in masks if mask.stem.lower() != image.stem.lower()]
+    fitting = named or masks
+    if len(fitting) > 1:
+        names = ", ".join(f"'{mask}'" for mask in fitting)
+        raise ValueError(
+            f"image '{image}' has {len(fitting)} masks: {names}.\nKeep one; where it shows several defects, draw them"
+            " into one mask."
+        )
+    return fitting[0] if fitting else None
+
+
+def _check_shared(items: list[Item], used: Counter[Path]) -> None:
+    shared = next((mask for mask, count in used.items() if count > 1), None)
+    if shared is not None:
+        images = ", ".join(f"'{item.path}'" for item in items if item.mask == shared)
+        raise ValueError(
+            f"mask '{shared}' fits several images: {images}.\nPut the masks into a folder per kind, e.g."
+            " ground_truth/crack/."
+        )
+
+
+def _overlooked(layout: Layout) -> list[Path]:
+    """Visible files that are none of the images or masks, relative to the folder."""
+    taken = {item.path for item in layout.items} | {item.mask for item in layout.items if item.mask}
+    parts = {item.path.relative_to(layout.root).parts[0] for item in layout.items}
+    sides = set().union(*SIDES.values())
+    others = []
+    for file in walk_files(layout.root):
+        relative = file.relative_to(layout.root)
+        is_image = is_image_name(file.name)
+        inside = relative.parts[0] in parts or plain(relative.parts[0]) in sides or is_image
+        masks = any(plain(part) in MASK_FOLDERS for part in relative.parts[:-1])
+        if file not in taken and inside and not masks:
+            others.append(relative)
+    return sorted(others)
+
+
+def _describe(overlooked: list[Path]) -> str:
+    endings = ", ".join(sorted({file.suffix or "none" for file in overlooked}))
+    return (
+        f"{len(overlooked)} files are no images that can be read, or do not lie directly in train/good or test/<kind> "
+        f"(endings: {endings}; e.g. {overlooked[0].as_posix()})"
+    )
+
+
+def check_sides(layout: Layout, of: Layout | None = None) -> None:
+    """There are normal images to train on; where defective ones are tested, normal ones are too.
+
+    Args:
+        layout: with the images that can be used. of: with all of them, where some cannot be used.
+
+    Raises:
+        FileNotFoundError: a side is empty, or what was meant for it cannot be read.
+    """
+    sided = any(item.side for item in layout.items)
+    train, test = ("train", "test") if sided else ("", "")
+    overlooked = _overlooked(layout)
+    lost = [file for file in overlooked if plain(file.parts[0]) in SIDES["test"] and _in_kind(file)]
+    every = of or layout
+    where = what = ""
+    if layout.count(train, True) == 0:
+        where, what = "train/good", "normal images to train on"
+    elif sided and every.count(test, False) and not layout.count(test, True):
+        where, what = "test/good", "normal images to test with"
+    elif sided and (lost or every.count(test, False)) and not layout.count(test, False):
+        where, what = "test/<kind of defect>", "defective images to test with"
+    if where:
+        raise FileNotFoundError(
+            f"'{layout.root}' holds no {what}.\nPut at least one readable image into '{where}'."
+            + (f" {_describe(overlooked)}." if overlooked else "")
+        )
+
+
+def _in_kind(file: Path) -> bool:
+    return len(file.parts) > 2 and not is_good(file.parts[1])
