@@ -42,6 +42,10 @@ def fit(
     false_alarms: Annotated[
         float, typer.Option(help="share of good parts that may be called defective", min=1e-6, max=0.999)
     ] = 0.02,
+    value_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="black and white in images of more than 8 bits, e.g. 0 4095; by default measured"),
+    ] = None,
     profile: Annotated[str, typer.Option(help="how long to train: smoke, live, book or paper")] = "book",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -56,7 +60,7 @@ def fit(
         raise typer.BadParameter(str(unknown_name("detector", detector, detector_names())))
     inspector = fit_inspector(
         folder, detector, size=size, tile=tile, overlap=overlap, false_alarms=false_alarms,
-        profile=profile, seed=seed, device=device, strict=strict, progress=True,
+        value_range=value_range, profile=profile, seed=seed, device=device, strict=strict, progress=True,
     )  # fmt: skip
     inspector.save(output)
     for note in inspector.notes:

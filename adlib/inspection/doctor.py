@@ -15,10 +15,11 @@ from PIL import Image
 from scipy.stats import mannwhitneyu
 
 from adlib.data.collection import GOOD
-from adlib.data.images import ImageFileError, parallel_map, read_image, resize_image
+from adlib.data.images import ImageFileError, ValueRange, parallel_map, read_image, resize_image
+from adlib.files import as_path
 from adlib.inspection.alignment import MISPLACED, THUMBNAIL, place_spread
 from adlib.inspection.inputs import find_good, find_labelled, plural
-from adlib.inspection.inspector import progress_bar
+from adlib.inspection.inspector import measured_range, progress_bar
 from adlib.inspection.threshold import Threshold, one_in
 
 CLEAR = 0.75  # an AUROC of brightness that is worth a word, where chance does not explain it (p < 0.01)
@@ -71,11 +72,12 @@ def diagnose(
     Raises:
         FileNotFoundError, ValueError: no such folder, or it cannot be told which images are good.
     """
-    sources, symptoms = _listed(Path(folder).expanduser())
+    sources, symptoms = _listed(as_path(folder))
+    value_range = measured_range([file for file, _, _ in sources])
     looks: list[_Look] = []
     errors: list[str] = []
     for first in progress_bar(range(0, len(sources), 16), "looking", -(-len(sources) // 16), progress):
-        for look in parallel_map(_look, sources[first : first + 16]):
+        for look in parallel_map(lambda item: _look(item, value_range), sources[first : first + 16]):
             if isinstance(look, _Look):
                 looks.append(look)
             else:
@@ -114,12 +116,12 @@ def _listed(root: Path) -> tuple[list[tuple[Path, str, str]], list[Symptom]]:
     return listed, [Symptom("left out", note, remedy) for note in dict.fromkeys([*notes, *more])]
 
 
-def _look(item: tuple[Path, str, str]) -> _Look | ImageFileError:
+def _look(item: tuple[Path, str, str], value_range: ValueRange | None) -> _Look | ImageFileError:
     file, side, kind = item
     try:
         with Image.open(file) as header:
             mode = header.mode
-        image = read_image(file)
+        image = read_image(file, value_range)
     except (ImageFileError, OSError) as error:
         return error if isinstance(error, ImageFileError) else ImageFileError(f"image '{file}': {error}")
     pixels = np.asarray(image)

@@ -10,6 +10,7 @@ from typing import Any
 from adlib import metrics
 from adlib.data.collection import GOOD
 from adlib.data.images import ImageFileError, read_mask
+from adlib.files import as_path
 from adlib.inspection.inputs import find_labelled, plural
 from adlib.inspection.inspector import Inspector, Verdict, progress_bar
 from adlib.inspection.scoring import Summary
@@ -99,7 +100,7 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
         labels.append(kind != GOOD)
         scores.append(verdict.score)
         brightness.append(abs(verdict.brightness - inspector.brightness))
-        hit = _points_inside(verdict, Path(folder).expanduser(), kind)
+        hit = _points_inside(verdict, as_path(folder), kind)
         inside = [inside[0] + bool(hit), inside[1] + (hit is not None)]
     if not scores:
         raise ImageFileError(f"none of the {plural(len(labelled), 'image')} in '{folder}' can be used.")

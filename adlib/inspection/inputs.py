@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adlib.data.collection import GOOD
-from adlib.data.images import ImageFileError, image_suffixes, list_images
+from adlib.data.images import ImageFileError, image_suffixes, is_hidden, list_images
+from adlib.data.layout import MASK_FOLDERS, SIDES, is_good, plain
+from adlib.files import as_path
 
-GOOD_NAMES = frozenset(["good", "ok", "normal", "io", "pass", "passed", "fine"])
-SIDES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-SIDES |= dict.fromkeys(["validation", "valid", "val"], "validation")
-NOT_IMAGES = frozenset(["ground_truth", "masks", "mask", "annotations", "labels"])
-HIDDEN = (".", "__")  # also __MACOSX, which holds doubles of every file
+SIDE_OF = {name: side for side, names in SIDES.items() for name in names}
 HOW_TO_NAME = "Put good images into train/good, or name a folder that holds good images and nothing else."
 
 
@@ -59,7 +57,7 @@ def find_good(folder: str | Path) -> GoodImages:
         FileNotFoundError: no such folder, or no image in it.
         ValueError: it cannot be told which images are good; the message names the folders.
     """
-    root = Path(folder).expanduser()
+    root = as_path(folder)
     if not root.is_dir():
         raise FileNotFoundError(f"'{root}' is not a folder. Name a folder of good images.")
     sides = _sides(root)
@@ -79,7 +77,7 @@ def find_good(folder: str | Path) -> GoodImages:
 def _good_place(place: Path) -> Path:
     """The folder of good images at or directly below a place."""
     folders = _folders(place)
-    good = [entry for entry in folders if entry.name.lower() in GOOD_NAMES]
+    good = [entry for entry in folders if is_good(entry.name)]
     if len(good) == 1:
         return good[0]
     if len(good) > 1:
@@ -103,16 +101,16 @@ def find_labelled(folder: str | Path) -> tuple[list[tuple[Source, str]], tuple[s
     Raises:
         FileNotFoundError: no such folder. ValueError: no folders of kinds in it.
     """
-    root = Path(folder).expanduser()
+    root = as_path(folder)
     if not root.is_dir():
         raise FileNotFoundError(
             f"'{root}' is not a folder. Name one with test/good and test/<kind of defect>."
         )
     place = _sides(root).get("test", root)
-    known = set(SIDES) | NOT_IMAGES
-    kinds = [entry for entry in _folders(place) if entry.name.lower() not in known]
+    known = {*SIDE_OF, *MASK_FOLDERS}
+    kinds = [entry for entry in _folders(place) if plain(entry.name) not in known]
     files = [
-        (Source(file, root), GOOD if kind.name.lower() in GOOD_NAMES else kind.name)
+        (Source(file, root), GOOD if is_good(kind.name) else kind.name)
         for kind in kinds
         for file in list_images(kind, recursive=True)
     ]
@@ -135,7 +133,7 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
     Yields:
         A source, or an error if nothing can be read there.
     """
-    place = Path(path).expanduser()
+    place = as_path(path)
     if place.is_dir():
         names, hidden = _walk(place)
         suffixes = tuple(image_suffixes())
@@ -151,7 +149,7 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
         yield from (Source(Path(name), place) for name in sorted(images))
     elif place.is_file():
         yield Source(place, place.parent)
-    elif matches := sorted(glob.glob(os.path.expanduser(path), recursive=True)):
+    elif matches := sorted(glob.glob(str(place), recursive=True)):
         for match in matches:
             yield from list_sources(match, notes)
     else:
@@ -164,11 +162,11 @@ def plural(count: int, noun: str) -> str:
 
 
 def _folders(place: Path) -> list[Path]:
-    return sorted(entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith(HIDDEN))
+    return sorted(entry for entry in place.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
 def _sides(root: Path) -> dict[str, Path]:
-    return {SIDES[entry.name.lower()]: entry for entry in _folders(root) if entry.name.lower() in SIDES}
+    return {SIDE_OF[plain(entry.name)]: entry for entry in _folders(root) if plain(entry.name) in SIDE_OF}
 
 
 def _names(folders: Iterable[Path]) -> str:
@@ -178,7 +176,7 @@ def _names(folders: Iterable[Path]) -> str:
 def _elsewhere(root: Path, used: set[str], place: Path) -> list[str]:
     """A sentence about folders beside the good ones that are not used."""
     beside = {*_folders(root), *_folders(place.parent)} - {place, place.parent}
-    unused = sorted(entry for entry in beside if SIDES.get(entry.name.lower()) not in used)
+    unused = sorted(entry for entry in beside if SIDE_OF.get(plain(entry.name)) not in used)
     return [f" Not used: {_names(unused)}."] if unused else []
 
 
@@ -192,10 +190,10 @@ def _walk(place: Path) -> tuple[list[str], list[str]]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        hidden += [name for name in folders if name.startswith(HIDDEN)]
-        hidden += [name for name in files if name.startswith(".") and name.lower().endswith(suffixes)]
-        folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
-        names += [os.path.join(folder, name) for name in files if not name.startswith(".")]
+        hidden += [name for name in folders if is_hidden(name)]
+        hidden += [name for name in files if is_hidden(name) and name.lower().endswith(suffixes)]
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        names += [os.path.join(folder, name) for name in files if not is_hidden(name)]
     return names, hidden
 
 

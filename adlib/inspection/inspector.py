@@ -21,10 +21,24 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from adlib.data import ValidationImages
-from adlib.data.images import ImageFileError, parallel_map, read_image, resize_image
+from adlib.data.images import (
+    CHANGES,
+    ImageFileError,
+    Opened,
+    ValueRange,
+    checked_range,
+    deep_values,
+    depth_range,
+    describe_changes,
+    open_image,
+    opened_picture,
+    parallel_map,
+    resize_image,
+    scale_values,
+)
 from adlib.detectors import Detector, detector_class, detector_names, make_detector
 from adlib.detectors.base import MAP_QUANTILE
-from adlib.files import read_tensors
+from adlib.files import as_path, read_tensors
 from adlib.inspection.alignment import ANYWHERE, MISPLACED, MOST, THUMBNAIL, place_spread
 from adlib.inspection.inputs import Source, find_good, list_sources, plural
 from adlib.inspection.threshold import Threshold
@@ -115,17 +129,17 @@ class Inspector:
         notes = [] if notes is None else notes
         for portion in _portions(_pictures(pictures, notes), 1 if self.tiling else 32):
             opened = parallel_map(self._open, portion)
-            readable = [each for each in opened if isinstance(each, _Opened)]
+            readable = [each for each in opened if isinstance(each, _Shrunk)]
             seen = iter(self._examine(readable))
             for each in opened:
-                yield self._judge(each, next(seen)) if isinstance(each, _Opened) else each
+                yield self._judge(each, next(seen)) if isinstance(each, _Shrunk) else each
 
-    def _open(self, named: _Named | Verdict) -> _Opened | Verdict:
+    def _open(self, named: _Named | Verdict) -> _Shrunk | Verdict:
         if isinstance(named, Verdict):  # of a path at which nothing can be read
             return named
         source = named.picture if isinstance(named.picture, Source) else None
         try:
-            image = open_picture(named.picture)
+            image, changes = open_picture(named.picture, self.detector.value_range)
             if self.detector.image_shape[0] == 1 and _coloured(image):
                 raise ImageFileError(
                     f"'{named.name}' is coloured; this detector was fitted to grey images.\n"
@@ -133,18 +147,20 @@ class Inspector:
                 )
         except ImageFileError as error:
             return Verdict(named.name, error=str(error), source=source)
-        remarks = []
+        remarks = [CHANGES[change] for change in sorted(changes)]
         size = self.detector.image_shape[1]
         if self.tiling is None and image.width != image.height:
-            remarks.append(f"not square, squeezed to {size} x {size} pixels")
+            remarks.append(f"are not square and were squeezed to {size} x {size} pixels")
         if self.tiling is not None and min(image.size) < self.tiling.side:
-            remarks.append(f"smaller than a tile of {self.tiling.side} pixels, continued by its mirror image")
+            remarks.append(
+                f"are smaller than a tile of {self.tiling.side} pixels and were continued by their mirror image"
+            )
         full = image.size
         # Squeezed at once: the photographs of a portion need not be in memory together.
         small = image if self.tiling else resize_image(image, size)
-        return _Opened(named.name, small, full, tuple(remarks), source)
+        return _Shrunk(named.name, small, full, tuple(remarks), source)
 
-    def _examine(self, opened: list[_Opened]) -> Iterator[Examined]:
+    def _examine(self, opened: list[_Shrunk]) -> Iterator[Examined]:
         if not opened:
             return
         if self.tiling is not None:
@@ -154,7 +170,7 @@ class Inspector:
         crops = torch.stack([crop_to_tensor(each.image, size, channels) for each in opened])
         yield from examine_whole(self.detector, crops)
 
-    def _judge(self, opened: _Opened, seen: Examined) -> Verdict:
+    def _judge(self, opened: _Shrunk, seen: Examined) -> Verdict:
         if not math.isfinite(seen.score):
             return Verdict(opened.name, error=f"its score is {seen.score}; fit again.", source=opened.source)
         return Verdict(
@@ -222,6 +238,7 @@ def fit_inspector(
     tile: int | None = None,
     overlap: float = 0.25,
     false_alarms: float = 0.02,
+    value_range: ValueRange | None = None,
     profile: str = "book",
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -242,6 +259,8 @@ def fit_inspector(
         tile: side of the tiles in the photograph's pixels; None: no tiles.
         overlap: of neighbouring tiles, a share of their side.
         false_alarms: share of good images that may be called defective, between 0 and 1.
+        value_range: what becomes black and white in images of more than 8 bits, e.g. (0, 4095); None: the depth that
+            the good images fill.
         profile, seed, device, settings: see `adlib.make_detector`.
         strict: stop at an image that cannot be used, and where there are too few for this rate of false alarms.
         progress: bars with the time left, on stderr if that is a terminal.
@@ -264,7 +283,13 @@ def fit_inspector(
         [0.0], false_alarms
     ).needed  # refuses an impossible rate before the work begins
     train, validation, notes = _good_pictures(source)
-    reader = _Reader(size, tiling, seed, strict, progress)
+    value_range = checked_range(value_range) or measured_range([*train, *validation])
+    if value_range is not None:
+        low, high = value_range
+        notes.append(
+            f"In images of more than 8 bits {low:g} is black and {high:g} is white, here and when scoring."
+        )
+    reader = _Reader(size, tiling, seed, strict, progress, value_range)
     learnt, aside = reader.read(train, "reading"), reader.read(validation, "reading validation")
     if len(learnt) < 2:
         raise ValueError(f"{len(learnt)} good images; expected at least 2, and better {needed} or more.")
@@ -278,7 +303,9 @@ def fit_inspector(
     channels = 3 if any(crops.coloured for crops in [*learnt, *aside]) else 1
 
     def make() -> Detector:
-        return make_detector(detector, (channels, size, size), profile, seed, device, **settings)
+        made = make_detector(detector, (channels, size, size), profile, seed, device, **settings)
+        made.value_range = value_range
+        return made
 
     fitted, how = make(), {"progress": "auto" if progress else "quiet"}
     order = np.random.default_rng(seed).permutation(len(learnt))
@@ -308,28 +335,50 @@ def fit_inspector(
     return Inspector(fitted, threshold, tiling, len(learnt), digest, brightness, (*notes, *reader.notes()))
 
 
-def open_picture(picture: Picture | Source) -> Image.Image:
-    """A photograph as an 8-bit Pillow image of mode "L" or "RGB".
+def open_picture(picture: Picture | Source, value_range: ValueRange | None = None) -> Opened:
+    """A photograph as an 8-bit Pillow image of mode "L" or "RGB", and what reading did to it.
 
     Args:
-        picture: a file, a Pillow image, or uint8 (H, W) or (H, W, 3), RGB.
+        picture: a file, a Pillow image, or uint8 or uint16 (H, W) or (H, W, 3), RGB.
+        value_range: what becomes black and white in images of more than 8 bits; `detector.value_range`.
 
     Raises:
         ImageFileError: it cannot be read, or is an array of another type or shape; the message has the remedy.
     """
     if isinstance(picture, Source):
-        picture = picture.file
+        return open_image(picture.file, value_range)
     if isinstance(picture, str | Path):
-        return read_image(Path(picture).expanduser())
+        return open_image(as_path(picture), value_range)
     if isinstance(picture, Image.Image):
-        return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+        return opened_picture(picture, "the image", value_range)
     array = np.asarray(picture)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
+    deep = array.dtype == np.uint16
+    if not (deep or array.dtype == np.uint8) or not (
+        array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    ):
         raise ImageFileError(
-            f"got an array of {array.dtype}, shape {array.shape}; expected uint8 (H, W) or (H, W, 3) in RGB order. "
-            "Floats in [0, 1]: (255 * frame).round().astype('uint8'); channels first: frame.transpose(1, 2, 0)."
+            f"got an array of {array.dtype}, shape {array.shape}; expected uint8 or uint16, (H, W) or (H, W, 3) in RGB "
+            "order. Floats in [0, 1]: (255 * frame).round().astype('uint8'); channels first: frame.transpose(1, 2, 0)."
         )
-    return Image.fromarray(np.ascontiguousarray(array))
+    changes: set[str] = set()
+    if deep:
+        array = scale_values(array, "the image", value_range, changes)
+    return Opened(Image.fromarray(np.ascontiguousarray(array)), frozenset(changes))
+
+
+def measured_range(pictures: Sequence[Any]) -> ValueRange | None:
+    """(0, 2^bits - 1) of the depth that the values of images of more than 8 bits fill; None where there are none."""
+
+    def largest(picture: Any) -> float:
+        if isinstance(picture, np.ndarray):
+            return float(picture.max()) if picture.dtype == np.uint16 and picture.size else -1.0
+        if not isinstance(picture, Source | str | Path):
+            return -1.0
+        values = deep_values(picture.file if isinstance(picture, Source) else as_path(picture))
+        return -1.0 if values is None else values[1]
+
+    top = max(parallel_map(largest, pictures), default=-1.0)
+    return None if top < 0 else depth_range(top)
 
 
 def progress_bar(items: Iterable[Item], title: str, total: int | None, show: bool) -> Iterable[Item]:
@@ -348,7 +397,7 @@ class _Named:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _Shrunk:
     name: str
     image: Image.Image
     size: tuple[int, int]
@@ -367,12 +416,17 @@ class _Crops:
     brightness: float
     tiles: int
     squeezed: bool
+    changes: frozenset[str]
 
 
 class _Reader:
     """Reads good images, and counts what was done to them."""
 
-    def __init__(self, size: int, tiling: Tiling | None, seed: int, strict: bool, progress: bool):
+    def __init__(
+        self, size: int, tiling: Tiling | None, seed: int, strict: bool, progress: bool, value_range: Any
+    ):
+        self.value_range = value_range
+        self.changes: list[frozenset[str]] = []
         self.size, self.tiling, self.seed, self.strict, self.progress = size, tiling, seed, strict, progress
         self.errors: list[str] = []
         self.twice: list[str] = []
@@ -401,6 +455,7 @@ class _Reader:
             else:
                 self.digests.add(crops.digest)
                 self.squeezed += crops.squeezed
+                self.changes.append(crops.changes)
                 self.cut += crops.tiles
                 self.taken += len(crops.crops)
                 result.append(crops)
@@ -410,7 +465,7 @@ class _Reader:
 
     def _crops(self, picture: Any, seed: np.random.SeedSequence, quota: int) -> _Crops | ImageFileError:
         try:
-            image = open_picture(picture)
+            image, changes = open_picture(picture, self.value_range)
         except ImageFileError as error:
             return error
         places = [None] if self.tiling is None else self.tiling.places(image.height, image.width)
@@ -428,11 +483,11 @@ class _Reader:
         digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
         squeezed = self.tiling is None and image.width != image.height
         mean = float(np.asarray(image).mean())
-        return _Crops(picture, crops, _coloured(image), digest, mean, len(places), squeezed)
+        return _Crops(picture, crops, _coloured(image), digest, mean, len(places), squeezed, changes)
 
     def notes(self) -> list[str]:
         """In sentences, each once."""
-        sentences = []
+        sentences = describe_changes(self.changes, self.size, self.size)
         if self.errors:
             sentences.append(
                 f"Not readable and left out: {plural(len(self.errors), 'file')} ({self.errors[0]})"
@@ -465,7 +520,7 @@ def _good_pictures(source: str | Path | Sequence[Picture]) -> tuple[list[Any], l
     """Images to train on, images for the threshold alone, and notes."""
     if not isinstance(source, str | Path):
         return list(source), [], []
-    good, root = find_good(source), Path(source).expanduser()
+    good, root = find_good(source), as_path(source)
     train, validation = ([Source(file, root) for file in files] for files in (good.train, good.validation))
     return train, validation, list(good.notes)
 

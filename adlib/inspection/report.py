@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adlib.files import write_atomic
+from adlib.data.images import ValueRange
+from adlib.files import as_path, write_atomic
 from adlib.inspection.inputs import plural
 from adlib.inspection.inspector import Inspector, Verdict, expand, open_picture, progress_bar
 from adlib.inspection.scoring import Summary, map_image
@@ -60,7 +61,7 @@ def write_report(
         if len(worst) > pictures:
             heapq.heappop(worst)
     page = _page(inspector, summary, rows, [verdict for *_, verdict in sorted(worst, reverse=True)])
-    write_atomic(Path(output).expanduser(), page.encode("utf-8", "replace"))
+    write_atomic(as_path(output), page.encode("utf-8", "replace"))
     return summary
 
 
@@ -72,7 +73,7 @@ def _page(inspector: Inspector, summary: Summary, rows: list[tuple[float, str]],
         "squeezed to" if inspector.tiling is None else f"in tiles of {inspector.tiling.side} pixels, seen at"
     )
     size = detector.image_shape[1]
-    figures = [_figure(verdict, detector.map_scale or 1.0) for verdict in worst]
+    figures = [_figure(verdict, detector.map_scale or 1.0, detector.value_range) for verdict in worst]
     limits = [*(np.quantile(scores, [0, 0.995]) if scores else []), good[0], good[-1], threshold.value]
     values = {
         "title": "Inspection report",
@@ -109,9 +110,9 @@ def _row(score: float, name: str, threshold: float) -> str:
     return f'<tr data-score="{score!r}"><td>{score:.5g}</td><td><b>{verdict}</b></td><td>{html.escape(name)}</td></tr>'
 
 
-def _figure(verdict: Verdict, scale: float) -> str:
+def _figure(verdict: Verdict, scale: float, value_range: ValueRange | None) -> str:
     assert verdict.score is not None
-    image = open_picture(verdict.source or verdict.file)
+    image = open_picture(verdict.source or verdict.file, value_range).image
     reduced = ""
     if max(image.size) > LARGEST:
         image.thumbnail((LARGEST, LARGEST))

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from adlib.data.images import ImageFileError
-from adlib.files import write_atomic
+from adlib.files import as_path, write_atomic
 from adlib.inspection.inputs import Source, plural
 from adlib.inspection.inspector import Inspector, Verdict, expand, progress_bar
 
@@ -50,10 +50,8 @@ class Summary:
 
     def sentences(self) -> list[str]:
         """Notes and remarks, each once; and a warning where most images are defective."""
-        counted = [
-            f"{count} {'image' if count == 1 else 'images'}: {what}." for what, count in self.remarks.items()
-        ]
         read = self.good + self.defective
+        counted = [f"{count} of {plural(read, 'image')} {what}." for what, count in self.remarks.items()]
         if read >= 10 and self.defective > read / 2:
             counted.append(
                 f"{self.defective} of {read} images are called defective. Unless they are, these images are unlike the "
@@ -116,9 +114,7 @@ def score_files(
         if strict and (verdict.error or summary.notes):
             raise ImageFileError(verdict.error or summary.notes[0])
         if maps is not None and verdict.map is not None:
-            write_map(
-                verdict, Path(maps).expanduser() / places.of(verdict), inspector.detector.map_scale or 1.0
-            )
+            write_map(verdict, as_path(maps) / places.of(verdict), inspector.detector.map_scale or 1.0)
         row = as_row(verdict, inspector.threshold.value)
         say(json.dumps(row) if as_json else _line(verdict))
         if table is not None:
@@ -126,7 +122,7 @@ def score_files(
     if table is not None:
         stream = io.StringIO()
         csv.writer(stream).writerows([COLUMNS, *rows])
-        write_atomic(Path(table).expanduser(), stream.getvalue().encode("utf-8", "surrogateescape"))
+        write_atomic(as_path(table), stream.getvalue().encode("utf-8", "surrogateescape"))
     if as_json:
         counts = {name: getattr(summary, name) for name in ("good", "defective", "unreadable")}
         more = {

@@ -15,6 +15,7 @@ import pytest
 from discs import disc, write_discs
 from PIL import Image
 
+from adlib.inspection import Inspector
 from adlib_book import cli
 
 
@@ -108,6 +109,14 @@ def test_patterns_and_standard_input_and_each_file_once(adlib, model, parts, mon
     monkeypatch.setattr("sys.stdin", io.StringIO(names + "\n"))
     _, out, _ = adlib("score", model, "-")
     assert len(out.splitlines()) == 2
+
+
+def test_a_value_range_is_kept_in_the_file(adlib, parts, tmp_path):
+    path = tmp_path / "part.safetensors"
+    arguments = ("--detector", "pca", "--size", 16, "--value-range", 0, 1023)
+    code, _, err = adlib("fit", parts, "-o", path, *arguments)
+    assert (code, "1023 is white" in err) == (0, True)
+    assert Inspector.load(path).detector.value_range == (0, 1023)
 
 
 def test_what_is_unlike_the_good_images_altogether_is_said(adlib, model, tmp_path):

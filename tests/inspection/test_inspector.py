@@ -69,7 +69,23 @@ def test_a_frame_gets_the_score_of_its_file_however_it_is_held(folder, inspector
 def test_a_frame_that_could_mean_several_things_is_refused_with_the_line_that_mends_it(inspector, frame):
     (verdict,) = inspector.score(frame)
     assert verdict.score is None
-    assert "expected uint8 (H, W) or (H, W, 3) in RGB order" in verdict.error
+    assert "expected uint8 or uint16, (H, W) or (H, W, 3) in RGB" in verdict.error
+
+
+def test_twelve_bits_are_twelve_bits_at_fit_and_at_score(tmp_path):
+    """Files of 12 bits score as their 8-bit versions do, up to rounding; and frames of a camera as their files."""
+    frames = [np.asarray(disc(seed))[..., 0].astype(np.uint16) * 16 for seed in range(13)]
+    frames[0][0, 0] = 4095
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"{number:02d}.png")
+    files = sorted(tmp_path.iterdir())
+    inspector = fit_inspector(files[:12], "pca", **SMALL)
+    assert inspector.detector.value_range == (0, 4095)
+    assert "0 is black and 4095 is white" in " ".join(inspector.notes)
+    again = Inspector.load(inspector.save(tmp_path / "part.safetensors"))
+    (of_file,), (of_frame,) = again.score(files[12]), again.score(frames[12])
+    assert of_file.score == of_frame.score
+    assert of_file.brightness == pytest.approx(frames[12].mean() * 255 / 4095, abs=1)
 
 
 def test_arrays_can_be_learnt_from(inspector, folder):

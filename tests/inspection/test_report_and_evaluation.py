@@ -41,7 +41,7 @@ def test_the_page_is_one_file_and_holds_verdicts_threshold_pictures_and_what_was
     assert not re.search(r"""(src|href)=["'](?!data:)|@import|url\(|https?://""", page)
     assert "{{" not in page
     assert summary.unreadable == 1
-    for said in (str(summary), "broken.png", "not square, squeezed to 16 x 16", "At fit: Good images are those",
+    for said in (str(summary), "broken.png", "squeezed to 16 x 16", "At fit: Good images are those",
                  inspector.threshold.words(), inspector.fingerprint, "&lt;b&gt;&amp;.png", "96 x 64 pixels",
                  "3 photographs of 7"):  # fmt: skip
         assert said in page
