@@ -36,7 +36,7 @@ from adlib.data.images import (
     resize_image,
     scale_values,
 )
-from adlib.detectors import Detector, detector_class, detector_names, make_detector
+from adlib.detectors import Detector, detector_class, make_detector
 from adlib.detectors.base import MAP_QUANTILE
 from adlib.files import as_path, read_tensors
 from adlib.inspection.alignment import ANYWHERE, MISPLACED, MOST, THUMBNAIL, place_spread
@@ -44,7 +44,7 @@ from adlib.inspection.inputs import Source, find_good, list_sources, plural
 from adlib.inspection.threshold import Threshold
 from adlib.inspection.tiles import Examined, Tiling, crop_to_tensor, examine_tiled, examine_whole
 
-DEFAULT_DETECTOR = "patch_memory" if "patch_memory" in detector_names() else "feature_dictionary"
+DEFAULT_DETECTOR = "feature_dictionary"  # asks what a place looks like, not where it is
 DEFAULT_SIZE = 256  # pixels
 FOLDS = 4
 CROSS_FIT = 500  # up to so many images each has its say in the threshold; of more, those set aside are enough
