@@ -219,6 +219,16 @@ def chung_transforms() -> pd.DataFrame:
     return _numbers(_cells("chung_transforms")).rename_axis("transform")
 
 
+def kim_imbalances() -> pd.DataFrame:
+    """The four imbalances that the paper names, in words: index imbalance, columns remedy and section ("" where none).
+
+    Our copy has this table in Chinese only; the words are a translation, near those of the paper's text.
+
+    Source: Kim et al. 2020, Table 1.
+    """
+    return _cells("kim_imbalances").replace("none", "")
+
+
 def kim_weights() -> pd.Series:
     """Weights of the generator's six losses, indexed by the field names of the detector's settings.
 
