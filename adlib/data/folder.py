@@ -28,8 +28,8 @@ from adlib.data.images import (
     ValueRange,
     checked_range,
     deep_values,
-    depth_range,
     describe_changes,
+    measured_range,
     open_image,
     parallel_map,
     read_mask,
@@ -41,8 +41,6 @@ from adlib.data.inputs import hidden_note
 from adlib.data.layout import Item, Layout, check_sides, read_layout
 from adlib.data.registry import DataSet, Entry
 from adlib.files import as_path
-
-FEW_LEVELS = 32  # of 256: where deep images fill fewer, their contrast is coarse
 
 
 def load_folder(
@@ -85,7 +83,7 @@ def load_folder(
     files = tuple(
         (item, _stamp(item.path) + (_stamp(item.mask) if item.mask else ())) for item in layout.items
     )
-    value_range = checked_range(value_range) or _measured_range(files, notes)
+    value_range = checked_range(value_range) or measured_range(_deep_values(files), len(files), notes)
     decoded = _decode(files, size, value_range)
     errors = [str(result) for result in decoded if isinstance(result, ImageFileError)]
     if errors and on_error == "raise":
@@ -144,27 +142,6 @@ def _deep_values(files: _Files) -> tuple[tuple[float, float], ...]:
     """(smallest, largest) value of each image that holds more than 8 bits."""
     measured = parallel_map(lambda file: deep_values(file[0].path), files)
     return tuple(values for values in measured if values is not None)
-
-
-def _measured_range(files: _Files, notes: list[str]) -> ValueRange | None:
-    """The depth of the images of more than 8 bits; None where there are none."""
-    values = _deep_values(files)
-    if not values:
-        return None
-    smallest, largest = min(low for low, _ in values), max(high for _, high in values)
-    low, high = depth_range(largest)
-    note = (
-        f"{len(values)} of {len(files)} images hold more than 8 bits, with values from {smallest:.0f} to {largest:.0f}:"
-        f" read as {(high + 1).bit_length() - 1} bits, 0 to {high}."
-    )
-    levels = round((largest - smallest) / (high - low) * 255) + 1
-    if levels < FEW_LEVELS:
-        note += (
-            f" They fill {levels} of the 256 grey levels; value_range=({smallest:.0f}, {largest:.0f}), or a little"
-            " wider, keeps more of their contrast."
-        )
-    notes.append(note)
-    return float(low), float(high)
 
 
 def _decode(files: _Files, size: int, value_range: ValueRange | None) -> list[_Decoded | ImageFileError]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -367,6 +367,39 @@ def depth_range(largest: float) -> tuple[int, int]:
     """(0, 2^bits - 1) of the smallest usual depth, 8 to 16 bits, that holds a value."""
     bits = next((bits for bits in DEPTHS if largest < 2**bits), DEPTHS[-1])
     return 0, 2**bits - 1
+
+
+FEW_LEVELS = 32  # of 256: where deep images fill fewer, their contrast is coarse
+
+
+def measured_range(
+    values: Sequence[tuple[float, float]], total: int, notes: list[str]
+) -> tuple[float, float] | None:
+    """The value range of a set of images by the depth of the deep ones among them; a sentence about it goes to `notes`.
+
+    Args:
+        values: (smallest, largest) of each image of more than 8 bits, see `deep_values`. total: of all images.
+        notes: takes the sentence.
+
+    Returns:
+        0 and 2^bits - 1, or None where all images have 8 bits.
+    """
+    if not values:
+        return None
+    smallest, largest = min(low for low, _ in values), max(high for _, high in values)
+    low, high = depth_range(largest)
+    note = (
+        f"{len(values)} of {total} images hold more than 8 bits, with values from {smallest:.0f} to {largest:.0f}:"
+        f" read as {(high + 1).bit_length() - 1} bits, 0 to {high}."
+    )
+    levels = round((largest - smallest) / (high - low) * 255) + 1
+    if levels < FEW_LEVELS:
+        note += (
+            f" They fill {levels} of the 256 grey levels; value_range=({smallest:.0f}, {largest:.0f}), or a little"
+            " wider, keeps more of their contrast."
+        )
+    notes.append(note)
+    return float(low), float(high)
 
 
 def checked_range(value_range: ValueRange | None) -> ValueRange | None:

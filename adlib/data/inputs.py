@@ -104,7 +104,8 @@ def find_images(*places: str | os.PathLike[str]) -> ImageListing:
                     f" relative paths start at '{Path.cwd()}'."
                 )
         files += inside
-    once = list(dict.fromkeys(files))
+    # Paths are slow to hash, and one folder names no file twice.
+    once = files if len(places) == 1 else list({str(file): file for file in files}.values())
     if len(once) < len(files):
         notes.append(f"{len(files) - len(once)} files were named more than once and are taken once.")
     return ImageListing(once, tuple(notes))
