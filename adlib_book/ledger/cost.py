@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -33,7 +34,7 @@ def seconds_per_image(detector: Detector, images: Tensor, rounds: int = 3) -> fl
 
 
 def scoring_parameters(detector: Detector, images: Tensor) -> int:
-    """Number of parameters of the layers that `examine` runs: a discriminator that only training uses is left out.
+    """Number of parameters of the layers that scoring runs: a discriminator that only training uses is left out.
 
     Args:
         detector: fitted or not.
@@ -41,8 +42,10 @@ def scoring_parameters(detector: Detector, images: Tensor) -> int:
     """
     used, layers = set(), list(detector.networks.modules())
     handles = [layer.register_forward_hook(lambda layer, *_: used.add(layer)) for layer in layers]
+    detector.networks.eval()
     try:
-        detector.examine(images)
+        with torch.no_grad():  # not `examine`, which scores with a copy of the networks
+            detector.inference_step(detector.normalise(images))
     finally:
         for handle in handles:
             handle.remove()
@@ -64,6 +67,7 @@ def peak_bytes(detector: Detector, images: Tensor) -> int:
     """
     if detector.device.type != "cpu":
         raise ValueError(f"the detector is on {detector.device}; peak memory is measured on the CPU.")
+    detector.examine(images[:1])  # a copy of the networks that scores is made once
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as measured:
         detector.examine(images)
     changes = []  # (when, bytes): an operation holds its result from its start on, and lets go at its end
