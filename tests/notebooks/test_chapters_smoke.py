@@ -22,7 +22,9 @@ def test_a_chapter_runs_and_its_numbers_are_inside_their_bands(name):
     record = run_chapter(name, "smoke", workspace=WORKSPACE)
     outside = bands.check(ROOT, record)
     assert not outside, "\n".join(map(str, outside))
-    assert record["seconds"] < 300, "a smoke run takes seconds, or a few minutes on a machine that is busy"
+    assert record["seconds"] < 600, (
+        "a smoke run takes seconds, or a few minutes; ten on a machine with other work"
+    )
 
 
 @pytest.mark.parametrize("name", WORKSPACE.chapters())
