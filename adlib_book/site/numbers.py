@@ -175,7 +175,7 @@ def widths(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> str:
     return (
         f"**{len(halves)} numbers are watched, {measured} with a measured band. Half of the bands reach at most "
         f"{halves[len(halves) // 2]:.2g} to either side; {wide} reach further than 0.1.**"
-    )
+    ) + ("" if measured == len(halves) else " Those that are not measured yet were set by hand.")
 
 
 def faults(workspace: Workspace) -> str:
