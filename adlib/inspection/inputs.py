@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adlib.data.collection import GOOD
-from adlib.data.images import ImageFileError, image_suffixes, is_hidden, list_images
+from adlib.data.images import ImageFileError, is_hidden, is_image_name, list_images, walk_names
+from adlib.data.inputs import hidden_note
 from adlib.data.layout import MASK_FOLDERS, SIDES, is_good, plain
 from adlib.files import as_path
 
@@ -135,15 +136,12 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
     """
     place = as_path(path)
     if place.is_dir():
-        names, hidden = _walk(place)
-        suffixes = tuple(image_suffixes())
-        images = [name for name in names if name.lower().endswith(suffixes)]
+        hidden: list[Path] = []
+        names = list(walk_names(place, hidden))
+        images = list(filter(is_image_name, names))
         if len(images) < len(names):
             notes.append(_left_out(place, sorted(set(names) - set(images))))
-        if hidden:
-            notes.append(
-                f"Passed over in '{place}', hidden files or folders: {len(hidden)} (e.g. '{hidden[0]}')."
-            )
+        notes += hidden_note(place, hidden)
         if not images:
             yield ImageFileError(f"'{path}' holds no image.")
         yield from (Source(Path(name), place) for name in sorted(images))
@@ -180,26 +178,9 @@ def _elsewhere(root: Path, used: set[str], place: Path) -> list[str]:
     return [f" Not used: {_names(unused)}."] if unused else []
 
 
-def _walk(place: Path) -> tuple[list[str], list[str]]:
-    """Visible files below a folder, through links, each folder once; and hidden images and folders by name."""
-    names, hidden, seen = [], [], set()
-    suffixes = tuple(image_suffixes())
-    for folder, folders, files in os.walk(place, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        hidden += [name for name in folders if is_hidden(name)]
-        hidden += [name for name in files if is_hidden(name) and name.lower().endswith(suffixes)]
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        names += [os.path.join(folder, name) for name in files if not is_hidden(name)]
-    return names, hidden
-
-
 def _others(place: Path, images: list[Path], deep: bool = False) -> str:
     """A sentence about visible files that are no images that can be read, and images deeper than was looked."""
-    others = sorted(set(_walk(place)[0]) - set(map(str, images)))
+    others = sorted(set(walk_names(place)) - set(map(str, images)))
     return " " + _left_out(place, others, deep) if others else ""
 
 

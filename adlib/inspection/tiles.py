@@ -94,11 +94,11 @@ def examine_tiled(detector: Detector, image: Image.Image, tiling: Tiling) -> Exa
         than the photograph has.
     """
     channels, size, _ = detector.image_shape
-    shown = min(size, tiling.side)  # pixels of a tile on the map
-    scale = shown / tiling.side
-    height, width = (max(shown, math.ceil(length * scale)) for length in (image.height, image.width))
+    map_side = min(size, tiling.side)  # pixels of a tile on the map
+    scale = map_side / tiling.side
+    height, width = (max(map_side, math.ceil(length * scale)) for length in (image.height, image.width))
     total, weight = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-    ramp = np.minimum(np.arange(1, shown + 1), np.arange(shown, 0, -1)).astype(np.float32)
+    ramp = np.minimum(np.arange(1, map_side + 1), np.arange(map_side, 0, -1)).astype(np.float32)
     window = np.outer(ramp, ramp)
     worst = -math.inf
     every = tiling.places(image.height, image.width)
@@ -108,13 +108,13 @@ def examine_tiled(detector: Detector, image: Image.Image, tiling: Tiling) -> Exa
         worst = max(worst, *_nan_as_infinite(seen.scores[detector.config.score]))
         for (top, left), tile_map in zip(places, seen.maps):
             rows, columns = (
-                slice(start, start + shown)
+                slice(start, start + map_side)
                 for start in (
-                    min(round(top * scale), height - shown),
-                    min(round(left * scale), width - shown),
+                    min(round(top * scale), height - map_side),
+                    min(round(left * scale), width - map_side),
                 )
             )
-            total[rows, columns] += window * _resized(tile_map.numpy(), shown)
+            total[rows, columns] += window * _resized(tile_map.numpy(), map_side)
             weight[rows, columns] += window
     covered = (
         max(1, round(image.height * scale)),

@@ -54,9 +54,9 @@ def test_the_decimals_of_an_executed_page_are_what_they_claim_to_be(name):
         for cell in executed.cells:
             for output in cell.get("outputs", []):
                 data = output.get("data", {})
-                shown = output.get("text", "") + data.get("text/markdown", "") + data.get("text/html", "")
+                text = output.get("text", "") + data.get("text/markdown", "") + data.get("text/html", "")
                 assert not re.findall(
-                    r"(?<![\w.])\d+\.\d{6,}(?!\w)", re.sub("<style.*?</style>", "", shown, flags=re.S)
+                    r"(?<![\w.])\d+\.\d{6,}(?!\w)", re.sub("<style.*?</style>", "", text, flags=re.S)
                 )
 
 

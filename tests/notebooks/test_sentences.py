@@ -100,8 +100,8 @@ def test_a_decimal_is_held_against_its_expression(prose, expression, fault):
     notebook = page("Nothing.", prose)
     numbers = [match[0] for match in sentences.DECIMAL.finditer(prose)]
     bound = {"text-1": [{words: expression} for words in numbers or [prose]]}
-    (found,) = sentences.findings(notebook, bound) or [None]
-    assert fault is None if found is None else fault in found
+    (finding,) = sentences.findings(notebook, bound) or [None]
+    assert fault is None if finding is None else fault in finding
 
 
 def test_a_claim_that_is_no_longer_in_the_prose_is_noticed():

@@ -52,8 +52,8 @@ def docstrings(name: str) -> str:
 
 def declared(name: str) -> list[tuple[str, object, str]]:
     """Every "`setting` ours instead of printed" of the docstrings."""
-    found = re.findall(r"`(\w+)` (\S+) instead of (.+?)(?=[;:]|, |\. |\.$)", docstrings(name))
-    return [(setting, value_of(ours), printed) for setting, ours, printed in found]
+    departures = re.findall(r"`(\w+)` (\S+) instead of (.+?)(?=[;:]|, |\. |\.$)", docstrings(name))
+    return [(setting, value_of(ours), printed) for setting, ours, printed in departures]
 
 
 def value_of(text: str) -> object:
