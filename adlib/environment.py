@@ -42,6 +42,7 @@ COMPUTING = (
     *(
         "experiment.py",
         "files.py",
+        "features.py",
         "folding.py",
         "losses.py",
         "metrics.py",

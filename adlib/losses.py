@@ -244,8 +244,8 @@ def ssim_map(images: Tensor, others: Tensor, window: int) -> Tensor:
     # Variances are small differences of large numbers: half precision would leave nothing of them.
     with torch.autocast("cpu" if images.is_meta else images.device.type, enabled=False):
         p, q = at_least_float32(images) / 2 + 0.5, at_least_float32(others) / 2 + 0.5
-        rows = _gaussian_rows(p.shape[2], window, p.dtype, p.device)
-        columns = _gaussian_rows(p.shape[3], window, p.dtype, p.device)
+        rows = gaussian_rows(p.shape[2], window, SSIM_SIGMA, p.dtype, p.device)
+        columns = gaussian_rows(p.shape[3], window, SSIM_SIGMA, p.dtype, p.device)
         moments = rows @ torch.stack([p, q, p * p, q * q, p * q]) @ columns.T
         mean_p, mean_q, square_p, square_q, product = moments
         spread = square_p - mean_p**2 + square_q - mean_q**2
@@ -256,17 +256,27 @@ def ssim_map(images: Tensor, others: Tensor, window: int) -> Tensor:
 
 
 @functools.cache
-def _gaussian_rows(side: int, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The filter as a matrix (side, side): row i weighs the pixels around pixel i, mirrored at both ends.
+def gaussian_rows(side: int, window: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A Gaussian filter along one axis as a matrix: row i weighs the pixels around pixel i, mirrored at both ends.
 
     A product of small matrices is several times faster on a processor than a convolution with one channel.
+
+    Args:
+        side: of the image, pixels. window: odd, up to the side. sigma: standard deviation, pixels.
+        dtype, device: of the matrix.
+
+    Returns:
+        (side, side), each row adds up to 1.
+
+    Raises:
+        ValueError: an even window, or one larger than the side.
     """
     if window % 2 == 0 or not 1 <= window <= side:
         raise ValueError(
-            f"the SSIM window is {window} pixels on images of {side}; expected an odd number up to {side}."
+            f"the Gaussian window is {window} pixels on images of {side}; expected an odd number up to {side}."
         )
     offsets = torch.arange(window) - window // 2
-    weights = torch.exp(-(offsets.double() ** 2) / (2 * SSIM_SIGMA**2))
+    weights = torch.exp(-(offsets.double() ** 2) / (2 * sigma**2))
     pixels = torch.arange(side)[:, None] + offsets
     pixels = torch.where(pixels < 0, -1 - pixels, pixels)
     pixels = torch.where(pixels >= side, 2 * side - 1 - pixels, pixels)

@@ -5,9 +5,12 @@ A score is one number per image, taken from that image alone: nothing here looks
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
 from adlib.devices import at_least_float32
+from adlib.losses import gaussian_rows
 
 
 def latent_distance(latent: Tensor, latent_again: Tensor) -> Tensor:
@@ -102,6 +105,25 @@ def worst_patch(maps: Tensor, side: int = 8) -> Tensor:
     """
     patches = nn.functional.avg_pool2d(at_least_float32(maps)[:, None], side, side // 2, ceil_mode=True)
     return patches.flatten(1).amax(1)
+
+
+def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
+    """Maps smoothed by a Gaussian that is cut at three standard deviations, mirrored at the border.
+
+    Args:
+        maps: (B, H, W). sigma: standard deviation, pixels, > 0.
+
+    Returns:
+        (B, H, W).
+
+    Source: none; how PatchCore and PaDiM smooth their maps (Roth et al. 2022, Defard et al. 2021).
+    """
+    windows = [min(2 * math.ceil(3 * sigma) + 1, side - 1 + side % 2) for side in maps.shape[1:]]
+    rows, columns = (
+        gaussian_rows(side, window, sigma, maps.dtype, maps.device)
+        for side, window in zip(maps.shape[1:], windows)
+    )
+    return rows @ maps @ columns.T
 
 
 # ---------------------------------------------------------------------- chapter 2: DAGAN and its family

@@ -31,7 +31,8 @@ def fit(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the file to write")],
     detector: Annotated[
-        str | None, typer.Option(help="by name; by default feature_dictionary, a dictionary of CNN features")
+        str | None,
+        typer.Option(help="by name; by default patch_memory, which needs no training"),
     ] = None,
     size: Annotated[int, typer.Option(help="pixels that the detector sees of each side", min=8)] = 256,
     tile: Annotated[

@@ -118,6 +118,7 @@ class Detector(ABC):
     Config: ClassVar[type[Config]]
     localises: ClassVar[bool] = True  # False: the map only repeats the score, and pixel metrics do not apply
     searches: ClassVar[bool] = False  # scoring one image is an optimisation of its own, as in AnoGAN
+    borrows: ClassVar[bool] = False  # asks a network that was trained on photographs, see adlib.features
     learns_from_anomalies: ClassVar[bool] = False  # supervised: `fit` needs labelled anomalies
     # Names of the networks that end with averaged weights; None: all. Detectors that train in phases name those of
     # the last phase: the others are fixed by then, and their weights must stay as that phase has used them.

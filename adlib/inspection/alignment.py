@@ -7,7 +7,9 @@ import numpy as np
 THUMBNAIL = 64  # pixels; what alignment is looked at in
 MISPLACED = 0.02  # a spread, in sides of the image, that is worth a word
 MOST = 2000  # images looked at
-ANYWHERE = frozenset(["feature_dictionary", "mean_intensity"])  # detectors that do not ask where
+ANYWHERE = frozenset(
+    ["feature_dictionary", "patch_memory", "mean_intensity"]
+)  # detectors that do not ask where
 
 
 def place_spread(thumbnails: np.ndarray) -> float:

@@ -205,7 +205,7 @@ def _places(looks: list[_Look]) -> Iterator[Symptom]:
             "misaligned",
             f"The part does not lie in the same place: it varies by {100 * spread:.0f} % of the image (standard "
             f"deviation, about {spread * looks[0].size[0]:.0f} pixels).",
-            "Detectors that compare place by place (pca, auto-encoders) then score the rims; take feature_dictionary, "
+            "Detectors that compare place by place (pca, auto-encoders) then score the rims; take patch_memory, "
             "which does not ask where, or align the images.",
         )
 

@@ -64,7 +64,7 @@ def export_onnx(inspector: Inspector, path: str | Path) -> Path:
     )
     if why:
         raise ValueError(
-            f"{name} cannot be written as ONNX: {why}. Fit another, such as feature_dictionary or pca."
+            f"{name} cannot be written as ONNX: {why}. Fit another, such as patch_memory or pca."
         )
     detector = _in_single_precision(inspector.detector)
     module = _WithThreshold(detector, inspector.threshold.value).eval()

@@ -44,7 +44,7 @@ from adlib.inspection.inputs import Source, find_good, list_sources, plural
 from adlib.inspection.threshold import Threshold
 from adlib.inspection.tiles import Examined, Tiling, crop_to_tensor, examine_tiled, examine_whole
 
-DEFAULT_DETECTOR = "feature_dictionary"  # asks what a place looks like, not where it is
+DEFAULT_DETECTOR = "patch_memory"  # asks what a place looks like, not where it is
 DEFAULT_SIZE = 256  # pixels
 FOLDS = 4
 CROSS_FIT = 500  # up to so many images each has its say in the threshold; of more, those set aside are enough

@@ -51,6 +51,9 @@ SMALL = {
     "trees": 4,
     "entries": 4,
     "training_windows": 16,
+    "candidates": 16,
+    "memory": 4,
+    "dimensions": 4,
 }
 
 Numbers = dict[str, list[float]]

@@ -22,7 +22,7 @@ ROOMS = [
     ("adlib.losses", "adlib.scores", "adlib.metrics", "adlib.transforms"),
     ("adlib.models",),
     ("adlib.data",),
-    ("adlib.averaging", "adlib.folding", "adlib.progress"),
+    ("adlib.averaging", "adlib.features", "adlib.folding", "adlib.progress"),
     ("adlib.resume",),
     ("adlib.training",),
     ("adlib.detectors",),

@@ -33,7 +33,7 @@ IDENTITY = (
     ),
     *("split_seed", "data", "few_shot", "profile"),
 )
-UNFINISHED = ("chapter2_balance", "chapter4_longer", "averaged")
+UNFINISHED = ("chapter2_balance", "chapter4_longer", "averaged", "patches")
 
 
 def identity_of(record: dict) -> dict:

@@ -5,7 +5,7 @@ A plan is ordered so that every prefix of it is worth having: seed 0 of everythi
 
 from __future__ import annotations
 
-from adlib_book.ledger.plans import averaged, chapter1, chapter2, chapter3, chapter4, chapter5
+from adlib_book.ledger.plans import averaged, chapter1, chapter2, chapter3, chapter4, chapter5, patches
 from adlib_book.ledger.plans.task import Plan, Task, grid
 
 PLANS: dict[str, Plan] = {
@@ -34,6 +34,7 @@ PLANS: dict[str, Plan] = {
         chapter4.chapter4_bottleneck,
         chapter5.chapter5,
         averaged.averaged,
+        patches.patches,
     )
 }
 
