@@ -118,6 +118,7 @@ def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
 
     Source: none; how PatchCore and PaDiM smooth their maps (Roth et al. 2022, Defard et al. 2021).
     """
+    maps = at_least_float32(maps)
     windows = [min(2 * math.ceil(3 * sigma) + 1, side - 1 + side % 2) for side in maps.shape[1:]]
     rows, columns = (
         gaussian_rows(side, window, sigma, maps.dtype, maps.device)

@@ -53,6 +53,8 @@ LONG_CONTRACT = {
     "deep_svdd",
     "feature_dictionary",
     "oe_sdn",
+    "patch_gaussian",
+    "patch_memory",
     "sdn",
     "skip_ganomaly",
 }

@@ -41,7 +41,7 @@ SHAPES = {
     **dict.fromkeys(["k", "real_error", "fake_error", "radius"], SCALAR),
     "maps": (4, 32, 32),
 }
-NUMBERS = {"gamma": 0.5, "rate": 0.1, "window": 7, "nu": 0.1, "share": 0.9, "kappa": 1.0}
+NUMBERS = {"gamma": 0.5, "rate": 0.1, "window": 7, "nu": 0.1, "share": 0.9, "kappa": 1.0, "sigma": 1.0}
 # Sums of what others computed in float32 already.
 TAKEN_AS_THEY_COME = {"equilibrium", "convergence_measure", "rescaled"}
 

@@ -76,7 +76,7 @@ def test_it_stays_in_float32_under_autocast(pair):
 @pytest.mark.parametrize("window", [0, 6, 33])
 def test_a_window_that_cannot_be_centred_or_does_not_fit_is_refused(window):
     images = torch.zeros(1, 1, 32, 32)
-    with pytest.raises(ValueError, match=f"the SSIM window is {window} pixels on images of 32"):
+    with pytest.raises(ValueError, match=f"the Gaussian window is {window} pixels on images of 32"):
         losses.ssim_map(images, images, window)
 
 

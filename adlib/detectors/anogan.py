@@ -52,7 +52,7 @@ class Config(base.Config):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=40, search_steps=8, width=8, latent=16, batch_size=16, precision="fp64")
+        return cls(steps=12, search_steps=4, width=4, latent=16, batch_size=8, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

@@ -56,7 +56,9 @@ class Config(base.Config):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=40, width=4, latent=16, checkpoints=4, learning_rate=1e-3, precision="fp64")
+        return cls(
+            steps=12, width=4, latent=16, batch_size=8, checkpoints=2, learning_rate=1e-3, precision="fp64"
+        )
 
     @classmethod
     def live(cls) -> Config:

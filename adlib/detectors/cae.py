@@ -63,7 +63,7 @@ class Config(AutoEncoderConfig):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=60, batch_size=16, widths=(8, 16, 32), checkpoints=4, precision="fp64")
+        return cls(steps=20, batch_size=16, widths=(8, 16, 32), checkpoints=2, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

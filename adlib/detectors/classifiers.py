@@ -122,7 +122,7 @@ class CnnClassifierConfig(supervised.Config):
     @classmethod
     def smoke(cls) -> CnnClassifierConfig:
         """Seconds on any machine."""
-        return cls(steps=40, batch_size=8, precision="fp64")
+        return cls(steps=20, batch_size=8, precision="fp64")
 
     @classmethod
     def live(cls) -> CnnClassifierConfig:

@@ -67,7 +67,7 @@ class Config(supervised.Config):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=40, batch_size=8, precision="fp64")
+        return cls(steps=12, batch_size=8, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

@@ -61,7 +61,7 @@ class Config(base.Config):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine. Two critic steps for one of the generator, so that short runs have both."""
-        few = cls(steps=60, critic_steps=2, width=8, latent=16, batch_size=16, checkpoints=4)
+        few = cls(steps=24, critic_steps=2, width=4, latent=16, batch_size=8, checkpoints=2)
         return replace(few, learning_rate=1e-3, encoder_rate=2e-3, precision="fp64")
 
     @classmethod

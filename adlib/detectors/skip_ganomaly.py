@@ -59,7 +59,7 @@ class Config(base.Config):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=40, width=8, features=16, batch_size=16, checkpoints=4, precision="fp64")
+        return cls(steps=12, width=4, features=16, batch_size=8, checkpoints=2, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

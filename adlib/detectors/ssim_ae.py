@@ -55,7 +55,7 @@ class Config(cae.AutoEncoderConfig):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=40, batch_size=8, code=16, checkpoints=4, precision="fp64")
+        return cls(steps=12, batch_size=8, code=16, checkpoints=2, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

@@ -46,7 +46,7 @@ class Config(cae.AutoEncoderConfig):
     @classmethod
     def smoke(cls) -> Config:
         """Seconds on any machine."""
-        return cls(steps=60, batch_size=8, code=8, checkpoints=4, precision="fp64")
+        return cls(steps=20, batch_size=8, code=8, drawings=2, checkpoints=2, precision="fp64")
 
     @classmethod
     def live(cls) -> Config:

@@ -50,6 +50,7 @@ SMALL = {
     "search_steps": 4,
     "trees": 4,
     "entries": 4,
+    "drawings": 6,
     "training_windows": 16,
     "candidates": 16,
     "memory": 4,

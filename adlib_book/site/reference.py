@@ -16,7 +16,15 @@ INDEX = "book/api"
 # Imports run downward only, so this order reads from the ground up.
 ROOMS = (
     *("adlib.devices", "adlib.losses", "adlib.scores", "adlib.metrics", "adlib.transforms", "adlib.models"),
-    *("adlib.data", "adlib.averaging", "adlib.resume", "adlib.progress", "adlib.folding", "adlib.training"),
+    *(
+        "adlib.data",
+        "adlib.averaging",
+        "adlib.resume",
+        "adlib.progress",
+        "adlib.features",
+        "adlib.folding",
+        "adlib.training",
+    ),
     *("adlib.detectors", "adlib.experiment", "adlib.viz", "adlib.inspection"),
     *("adlib_book.reading", "adlib_book.published", "adlib_book.ledger", "adlib_book.runner"),
     *("adlib_book.nightly", "adlib_book.site", "adlib_book.inspection"),

@@ -202,6 +202,7 @@ def test_one_bad_file_is_named_and_the_rest_goes_on(tmp_path):
         as_images(tmp_path, COLOUR, on_error="no")
 
 
+@pytest.mark.slow
 def test_twenty_thousand_files_are_listed_in_a_moment(tmp_path):
     for number in range(20_000):
         (tmp_path / f"{number}.png").touch()

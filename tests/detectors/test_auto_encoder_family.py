@@ -45,6 +45,7 @@ def test_the_loss_is_what_its_name_says(random_images):
         assert_close(make("cae", loss=name).training_step(images)["reconstruction"], value)
 
 
+@pytest.mark.slow
 def test_the_map_follows_the_score_of_the_settings(random_images):
     images = random_images(3, channels=1)
     structure, pixels = make("cae").examine(images), make("cae", score="L2").examine(images)

@@ -135,6 +135,7 @@ def test_what_only_one_of_them_needs_is_refused_too(images):
         make_detector("patch_gaussian", SHAPE, "smoke").fit(images[:1], progress="quiet")
 
 
+@pytest.mark.slow
 def test_a_part_in_another_place_is_new_to_the_gaussians_and_known_to_the_memory():
     """The reason for having both: a spot that lay in four corners is remembered in a fifth place."""
     ground = torch.full((40, 3, 64, 64), 100, dtype=torch.uint8)

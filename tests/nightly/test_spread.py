@@ -32,6 +32,7 @@ def test_the_band_of_one_number_alone_is_students():
     assert one.half == pytest.approx(t.ppf(0.975, 2) * sd * math.sqrt(1 + 1 / 3))
 
 
+@pytest.mark.slow
 def test_one_night_in_a_hundred_raises_a_false_alarm():
     """A hundred numbers whose variances scatter as the model says (d_0 = 6); five runs give the bands of a sixth."""
     rng, alarms, nights = np.random.default_rng(1), 0, 400

@@ -80,6 +80,7 @@ def test_scores_keep_their_order_and_their_side_of_the_threshold(judged):
     assert explorer.counts() == metrics.confusion(labels, scores > scores[7])
 
 
+@pytest.mark.slow
 def test_a_sheet_holds_every_picture_in_its_place(judged):
     grey = np.arange(60, dtype=np.uint8)[:, None, None, None] * np.full((1, 1, 16, 16), 4, np.uint8)
     labels, scores = judged
@@ -92,6 +93,7 @@ def test_a_sheet_holds_every_picture_in_its_place(judged):
         assert abs(tile.astype(int) - 4 * index).max() <= 3
 
 
+@pytest.mark.slow
 def test_the_scrubber_tells_the_error_of_each_image_at_each_step(images, kinds):
     again = torch.stack([images[:4], images[:4].flip(0), images[:4]])
     scrubber = viz.training_scrubber(images[:4], [0, 5, 9], again, kinds[:4])
