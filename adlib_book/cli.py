@@ -147,6 +147,7 @@ def baselines_update(
 @baselines.command("measure")
 def baselines_measure(
     reason: Annotated[str, typer.Option(help="why the bands change; kept in the files")],
+    chapters: Annotated[list[str] | None, typer.Argument(help="e.g. 01 f3; by default all")] = None,
     profile: Profile = "live",
     processors: Annotated[int, typer.Option(help="how many kinds of processor to compute like", min=3)] = 5,
     seed: Annotated[
@@ -154,10 +155,12 @@ def baselines_measure(
     ] = None,
     workers: Workers = None,
 ) -> None:
-    """Make the bands of all chapters as wide as their runs scatter over processors. Hours; goes on where it stopped."""
+    """Make bands as wide as the runs of chapters scatter over processors. Hours; goes on where it stopped."""
     from adlib_book.nightly.measure import measure
 
-    for line in measure(profile, reason, processors=processors, seeds=seed or (), workers=workers):
+    for line in measure(
+        profile, reason, chapters=chapters or (), processors=processors, seeds=seed or (), workers=workers
+    ):
         typer.echo(line)
 
 

@@ -2,9 +2,9 @@
 
 One entry per metric: `value` and `tolerance`, the band around it; `limits`, the range of the metric, at which the band
 ends; `source` (the record it came from) and `reason` (why the entry was last changed); where known, `device` and `at`
-(when the run began). Where the band was measured, `sd` is the standard deviation between processors over `runs`, and
-`seeds_sd` the one between seeds. They change by `adlib baselines update` and `adlib baselines measure` only, never in
-passing.
+(when the run began). Where the band was measured, `measured` has the number's value in each of its `runs`, `sd` is the
+standard deviation between processors that the model makes of them, and `seeds_sd` the one between seeds. They change by
+`adlib baselines update` and `adlib baselines measure` only, never in passing.
 
 How wide a band should be: as wide as the same run scatters over processors, see `adlib_book.nightly.spread`. On another
 device the same seed gives other random numbers and other rounding, so there the band is twice as wide.
@@ -185,7 +185,7 @@ def replace(
     return _write(root, record, reason, measured, gone=entries.keys() - measured.keys())
 
 
-MEASURED = ("sd", "runs", "seeds_sd")
+MEASURED = ("sd", "runs", "measured", "seeds_sd")
 
 
 def _write(

@@ -46,18 +46,22 @@ def measure(
     profile: str,
     reason: str,
     *,
+    chapters: Iterable[str] = (),
     processors: int = len(PROCESSORS),
     seeds: Iterable[int] = (),
     workers: int | None = None,
 ) -> list[str]:
-    """Execute all chapters as on each processor, then with each seed, and write what follows as their baselines.
+    """Execute chapters as on each processor, then with each seed, and write what follows as their baselines.
 
-    A number's value becomes the mean over the processors, its band the one of `adlib_book.nightly.spread`. A
-    processor as which this one computes no differently than as an earlier one is left out.
+    The model is of the numbers of all chapters: of those that are not executed it takes what their baselines say they
+    were when they were measured. A number's value becomes the mean over the processors, its band the one of
+    `adlib_book.nightly.spread`. A processor as which this one computes no differently than as an earlier one is left
+    out.
 
     Args:
         profile: "smoke", "live" or "paper".
         reason: kept in the files.
+        chapters: their names or beginnings of names; by default all.
         processors: how many of PROCESSORS, from the first; at least three.
         seeds: further seeds of the chapters that declare one.
         workers: chapters at once; by default as many as cores and memory allow.
@@ -66,19 +70,21 @@ def measure(
         One line per number that was changed, then the widths in words.
 
     Raises:
-        ValueError: no reason, fewer than three processors that differ, an unknown profile.
+        ValueError: no reason, fewer than three processors that differ, an unknown profile or chapter.
         ChapterError: chapters failed; what was run is kept.
     """
     bands.check_reason(reason)
     workspace = Workspace.here()
+    asked = sorted({workspace.chapter(name).stem for name in chapters}) or list(workspace.chapters())
     runs = distinct(
         {
-            name: _run(workspace, profile, name, PROCESSORS[name], {}, workers)
+            name: _run(workspace, asked, profile, name, PROCESSORS[name], {}, workers)
             for name in [*PROCESSORS][:processors]
         }
     )
-    others = [_run(workspace, profile, f"seed {seed}", {}, {"seed": seed}, workers) for seed in seeds]
-    measured = spreads(_values(runs.values()), SMALLEST[profile])
+    others = [_run(workspace, asked, profile, f"seed {seed}", {}, {"seed": seed}, workers) for seed in seeds]
+    values = _values(runs.values())
+    measured = spreads(_recorded(workspace, profile, asked) | values, SMALLEST[profile])
     by_seed = (
         {key: float(np.std(values, ddof=1)) for key, values in _values(others).items()}
         if len(others) > 1
@@ -95,9 +101,10 @@ def measure(
                     "tolerance": each.half,
                     "sd": each.sd,
                     "runs": each.runs,
+                    "measured": values[name, metric],
                 } | luck
         lines += [f"{chapter}: {line}" for line in bands.replace(workspace.root, record, new, reason)]
-    return [*lines, summary([each.half for each in measured.values()])]
+    return [*lines, summary([measured[key].half for key in values])]
 
 
 def summary(halves: list[float]) -> str:
@@ -129,19 +136,31 @@ def _values(runs: Iterable[Records]) -> dict[tuple[str, str], list[float]]:
     return values
 
 
+def _recorded(workspace: Workspace, profile: str, but: Iterable[str]) -> dict[tuple[str, str], list[float]]:
+    """As `_values`, of what the baselines of the other chapters were made from."""
+    return {
+        (chapter, metric): entry["measured"]
+        for chapter in workspace.chapters()
+        if chapter not in but
+        for metric, entry in bands.load(bands.baseline_path(workspace.root, chapter, profile)).items()
+        if len(entry.get("measured", ())) > 2
+    }
+
+
 def _run(
     workspace: Workspace,
+    chapters: Iterable[str],
     profile: str,
     name: str,
     variables: Mapping[str, str],
     parameters: Mapping[str, Any],
     workers: int | None,
 ) -> Records:
-    """All chapters as on one processor or with one seed; those that are there already are taken as they are."""
+    """Chapters as on one processor or with one seed; those that are there already are taken as they are."""
     say(f"{profile}, {name}")
     place = Workspace(workspace.root, f"_build/measured/{name.replace(' ', '-')}")
     with _environment(variables):
-        records = list(run_all(place.chapters(), profile, parameters, workspace=place, workers=workers))
+        records = list(run_all(chapters, profile, parameters, workspace=place, workers=workers))
     return {record["chapter"]: record for record in records}
 
 

@@ -60,29 +60,33 @@ def spreads(
     the end of its range in all runs, like an AUROC of 1, may be of either kind and is taken for the second.
 
     Args:
-        values: number -> its value in each run, in the same order of runs; at least three.
+        values: number -> its value in each run; at least three runs, not the same number for all.
         smallest: least half-width, relative to the number's size.
         alarms: share of sound nights with a false alarm, over all numbers.
 
     Raises:
-        ValueError: fewer than three runs, or not the same number of runs for all.
+        ValueError: a number has fewer than three runs.
     """
     from scipy.stats import t
 
-    counts = {len(runs) for runs in values.values()}
-    if len(counts) != 1 or min(counts) < 3:
-        raise ValueError(f"numbers have {sorted(counts)} runs; expected three or more, the same for all.")
-    (count,) = counts
-    means = {key: math.fsum(runs) / count for key, runs in values.items()}
+    if few := [f"{key}: {len(runs)}" for key, runs in values.items() if len(runs) < 3]:
+        raise ValueError(f"numbers with too few runs, {', '.join(few)}; expected three or more of each.")
     sds = {key: float(np.std(runs, ddof=1)) for key, runs in values.items()}
-    moved = {key for key, runs in values.items() if _moves(runs)}
-    dof, variance = prior([sds[key] for key in moved], count - 1) if moved else (math.inf, 0.0)
+    moved = [key for key, runs in values.items() if _moves(runs)]
+    own = {key: len(values[key]) - 1 for key in moved}  # degrees of freedom
+    dof, variance = (
+        prior([sds[key] for key in moved], [own[key] for key in moved]) if moved else (math.inf, 0.0)
+    )
     chance = 1 - (1 - alarms) ** (1 / len(values))
-    factor = float(t.ppf(1 - chance / 2, min(dof + count - 1, 1e6))) * math.sqrt(1 + 1 / count)
     result = {}
-    for key, mean in means.items():
-        sd = _moderated(sds[key], count - 1, dof, variance) if key in moved else 0.0
-        result[key] = Spread(mean, sd, max(factor * sd, smallest * max(abs(mean), smallest)), count)
+    for key, runs in values.items():
+        count = len(runs)
+        mean = math.fsum(runs) / count
+        sd = half = 0.0
+        if key in own:
+            sd = _moderated(sds[key], own[key], dof, variance)
+            half = float(t.ppf(1 - chance / 2, min(dof + own[key], 1e6))) * math.sqrt(1 + 1 / count) * sd
+        result[key] = Spread(mean, sd, max(half, smallest * max(abs(mean), smallest)), count)
     return result
 
 
@@ -99,12 +103,12 @@ def _moderated(sd: float, own: int, dof: float, variance: float) -> float:
     return math.sqrt((dof * variance + own * sd**2) / (dof + own))
 
 
-def prior(sds: Sequence[float], own: int) -> tuple[float, float]:
+def prior(sds: Sequence[float], own: int | Sequence[int]) -> tuple[float, float]:
     """Degrees of freedom d_0 and variance s_0^2 that variances of one kind have in common (Smyth 2004, section 6.2).
 
     Args:
         sds: standard deviations of different numbers; those of 0 are taken for a hundredth of the median.
-        own: degrees of freedom of each.
+        own: degrees of freedom of each, or one number for all.
 
     Returns:
         d_0, infinite if the variances scatter no more than chance makes them, and 0 for a single number; s_0^2.
@@ -113,11 +117,12 @@ def prior(sds: Sequence[float], own: int) -> tuple[float, float]:
 
     squares = np.square(sds)
     squares = np.maximum(squares, 1e-4 * (np.median(squares[squares > 0]) if squares.any() else 1e-12))
-    logs = np.log(squares) - digamma(own / 2) + math.log(own / 2)
+    halves = np.broadcast_to(np.asarray(own) / 2, squares.shape)
+    logs = np.log(squares) - digamma(halves) + np.log(halves)
     mean = float(logs.mean())
     if len(logs) < 2:
         return 0.0, 0.0
-    excess = float(logs.var(ddof=1)) - float(polygamma(1, own / 2))
+    excess = float(logs.var(ddof=1)) - float(polygamma(1, halves).mean())
     if excess <= 0:
         return math.inf, float(squares.mean())
     dof = 2 * _inverse_trigamma(excess)

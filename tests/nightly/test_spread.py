@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_known_degrees_of_freedom_come_out():
 
 
 def test_too_few_runs_are_refused():
-    with pytest.raises(ValueError, match=r"\[2\] runs; expected three or more"):
+    with pytest.raises(ValueError, match="auroc: 2; expected three or more"):
         spreads({"auroc": [0.1, 0.2]}, 1e-3)
 
 
@@ -99,6 +100,9 @@ def test_sound_nights_rarely_seem_to_move_together():
 
 
 # ---------------------------------------------------------------- the command
+RUN = {"id": "r", "chapter": "01_tiny", "adlib": "0", "commit": "0", "device": "cpu"}
+
+
 def test_the_command_runs_as_each_processor_once_and_goes_on_where_it_stopped(workspace, monkeypatch, capsys):
     calls = []
 
@@ -106,15 +110,8 @@ def test_the_command_runs_as_each_processor_once_and_goes_on_where_it_stopped(wo
         seed = parameters.get("seed", 0)
         calls.append((workspace.folder, seed, measure.os.environ.get("ATEN_CPU_CAPABILITY")))
         value = 0.5 + 0.01 * (len(calls) if workspace.folder != "_build/measured/AVX2" else 1)
-        yield {
-            "id": "r",
-            "chapter": "01_tiny",
-            "profile": profile,
-            "adlib": "0",
-            "commit": "0",
-            "device": "cpu",
-            "metrics": {"auroc": {"value": value, "limits": [0, 1]}},
-        }
+        metrics = {"auroc": {"value": value, "limits": [0, 1]}}
+        yield RUN | {"profile": profile, "metrics": metrics}
 
     monkeypatch.setattr(measure, "run_all", run_all)
     monkeypatch.setattr(measure.Workspace, "here", lambda: workspace)
@@ -130,3 +127,31 @@ def test_the_command_runs_as_each_processor_once_and_goes_on_where_it_stopped(wo
     (entry,) = measure.bands.load(measure.bands.baseline_path(workspace.root, "01_tiny", "live")).values()
     assert entry["runs"] == len(measure.PROCESSORS) - 1
     assert entry["seeds_sd"] == pytest.approx(0.01 / math.sqrt(2))
+
+
+def test_chapters_measured_before_belong_to_the_model_of_those_measured_now(workspace, monkeypatch):
+    """One chapter can be measured alone: what the others were measured to be says how variances scatter."""
+    monkeypatch.setattr(measure.Workspace, "here", lambda: workspace)
+    rng = np.random.default_rng(4)
+    before = {f"n{k}": runs for k, runs in drawn(rng, [0.05] * 50, 3).items()}
+    (workspace.root / "notebooks" / "02_other.ipynb").write_bytes(
+        (workspace.root / "notebooks" / "01_tiny.ipynb").read_bytes()
+    )
+    path = measure.bands.baseline_path(workspace.root, "02_other", "live")
+    usual = {"value": 0.8, "tolerance": 0.1, "source": "r", "reason": "before"}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({name: usual | {"measured": runs} for name, runs in before.items()}))
+    kept = path.read_text()
+    runs = iter([0.50, 0.5001, 0.5002])
+
+    def run_all(names, profile, parameters, *, workspace, workers):
+        assert list(names) == ["01_tiny"]
+        metrics = {"auroc": {"value": next(runs), "limits": [0, 1]}}
+        yield RUN | {"profile": profile, "metrics": metrics}
+
+    monkeypatch.setattr(measure, "run_all", run_all)
+    measure.measure("live", "one chapter", chapters=["01"], processors=3)
+    assert path.read_text() == kept
+    (entry,) = measure.bands.load(measure.bands.baseline_path(workspace.root, "01_tiny", "live")).values()
+    assert entry["measured"] == [0.50, 0.5001, 0.5002]
+    assert entry["sd"] > 0.01, "three runs close together are luck where such numbers scatter by 0.05"
