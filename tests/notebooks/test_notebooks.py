@@ -21,7 +21,6 @@ LONGEST_CELL = 25
 LONGEST_PARAGRAPH, MOST_NUMBERS = 110, 6
 PARAGRAPHS_OVER = {
     "00_quickstart": 3,
-    "03_dual_discriminator": 10,
     "f1_auto_encoders": 1,
     "f2_gans": 3,
     "f3_residuals": 1,
