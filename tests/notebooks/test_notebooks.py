@@ -16,6 +16,18 @@ from adlib_book.site.stage import page_names
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 25
+# A paragraph or point of a list ends where a new claim begins.
+LONGEST_PARAGRAPH, MOST_NUMBERS = 110, 6
+NOT_PROSE = re.compile(
+    r"^```(?:python|bash|text)\n.*?^```$"  # blocks of code
+    r"|^\$\$.*?\$\$"  # displayed formulas
+    r"|\{cite(?::\w+)?\}`[^`]*`|(?<=\])\([^)\n]*\)"  # citations and addresses
+    r"|^(?:`{3,}|:[\w-]+:|#+ |[ \t]*\|)[^\n]*",  # marks of directives, headings, tables
+    re.MULTILINE | re.DOTALL,
+)
+POINT = re.compile(r"^[ \t]*(?:[*-]|\d+\.) ", re.MULTILINE)
+REFERENCE = re.compile(r"\b(?:chapters?|foundations|tables?) \d+(?:(?:,| and| to) \d+)*", re.IGNORECASE)
+NUMBER = re.compile(r"(?<![\w.-])\d[\d,.]*")
 # A chapter says these things, in headings or in bold at the start of a paragraph.
 SAYS = {
     "objectives": r"objectives|you will",
@@ -103,6 +115,46 @@ def test_it_begins_with_its_title_and_has_one(notebook):
     titles = re.findall(r"^# .+", prose(notebook), re.MULTILINE)
     assert len(titles) == 1
     assert notebook.cells[0].source.startswith(titles[0])
+
+
+def paragraphs(text: str) -> list[str]:
+    """Paragraphs and points of lists, those of exercises and folded answers included; a formula counts as a word."""
+    text = re.sub(r"\$[^$\n]+\$", "x", NOT_PROSE.sub("", text))
+    return [each for each in re.split(r"\n[ \t]*\n", POINT.sub("\n", text)) if each.strip()]
+
+
+def overloaded(text: str) -> list[str]:
+    """Those paragraphs that have too many words or numbers, each with how many."""
+    over = []
+    for each in paragraphs(text):
+        words, numbers = len(each.split()), len(NUMBER.findall(REFERENCE.sub("", each)))
+        if words > LONGEST_PARAGRAPH or numbers > MOST_NUMBERS:
+            over.append(f"{words} words, {numbers} numbers: {' '.join(each.split())[:80]} …")
+    return over
+
+
+def test_a_paragraph_is_read_in_one_go(notebook):
+    over = overloaded(prose(notebook))
+    assert not over, "shorten these, or cut them where a new claim begins\n" + "\n".join(over)
+
+
+def test_words_and_numbers_of_a_paragraph_are_counted():
+    fine = [
+        "word " * 110,
+        "0.1 " * 6,
+        "| 1 | 2 | 3 | 4 | 5 | 6 | 7 |",
+        "$$ 1 2 3 4 5 6 7 $$",
+        "* 1 2 3 4\n* 5 6 7",
+    ]
+    assert overloaded("\n\n".join(fine)) == []
+    assert overloaded("Chapters 1, 2, 3, 4, 5, 6 and 7 with CIFAR-10, D3 and $w_1 + 2$.") == []
+    long = [
+        "word " * 111,
+        "0.1 " * 7,
+        "```{exercise} Title\n:label: one\n\n1 2 3 4 5 6 7\n```",
+        "* " + "w " * 111,
+    ]
+    assert len(overloaded("\n\n".join(long))) == 4
 
 
 def test_nothing_is_left_to_be_written(notebook):
