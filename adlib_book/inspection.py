@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -84,6 +86,12 @@ def score(
         Path | None, typer.Option(help="also write a map for each image into this folder")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="a JSON object per line, the summary last")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="of Dask, tcp://host:8786: its workers score the files, which they must see here too"
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     strict: Strict = False,
 ) -> None:
@@ -92,9 +100,18 @@ def score(
     from adlib.inspection.scoring import score_files
 
     inspector = Inspector.load(model, device)
-    summary = score_files(
-        inspector, paths, typer.echo, table=csv, maps=maps, as_json=as_json, strict=strict, progress=True
-    )
+    with contextlib.ExitStack() as stack:
+        scorer = None
+        if scheduler is not None:
+            from adlib_book.distributed_scoring import score_on
+            from adlib_book.ledger.cluster import connect
+
+            client = stack.enter_context(connect(scheduler))
+            scorer = functools.partial(score_on, client, model, maps=maps is not None)
+        summary = score_files(
+            inspector, paths, typer.echo,
+            scorer=scorer, table=csv, maps=maps, as_json=as_json, strict=strict, progress=True,
+        )  # fmt: skip
     for sentence in [*summary.sentences(), f"{summary}. {inspector.threshold.words()}"]:
         _note(sentence)
     _end(summary.exit_code)

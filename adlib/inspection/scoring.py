@@ -74,6 +74,7 @@ def score_files(
     paths: Iterable[str | Path],
     say: Callable[[str], None] = print,
     *,
+    scorer: Callable[[Iterable[Source | Verdict]], Iterator[Verdict]] | None = None,
     table: str | Path | None = None,
     maps: str | Path | None = None,
     as_json: bool = False,
@@ -86,6 +87,7 @@ def score_files(
         inspector: fitted.
         paths: what to score; "-" stands for paths on standard input, one a line.
         say: takes each line: verdict, score and file; or JSON, an object per image and a last one with the summary.
+        scorer: gives the verdicts on what was listed, in order; None: the inspector itself, in this process.
         table: a CSV file to write, with COLUMNS.
         maps: a folder for maps, one PNG per image at the photograph's own size; grey 128 is as suspicious as any place
             of a good image was, 255 twice that or more.
@@ -105,7 +107,7 @@ def score_files(
     if "-" not in map(str, named):  # the bar knows the end only of what can be listed
         listed = list(listed)
     verdicts = progress_bar(
-        inspector.score(listed, summary.notes),
+        scorer(listed) if scorer else inspector.score(listed, summary.notes),
         "scoring",
         len(listed) if isinstance(listed, list) else None,
         progress,

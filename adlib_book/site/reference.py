@@ -27,7 +27,7 @@ ROOMS = (
     ),
     *("adlib.detectors", "adlib.experiment", "adlib.viz", "adlib.inspection"),
     *("adlib_book.reading", "adlib_book.published", "adlib_book.ledger", "adlib_book.runner"),
-    *("adlib_book.nightly", "adlib_book.site", "adlib_book.inspection"),
+    *("adlib_book.nightly", "adlib_book.site", "adlib_book.inspection", "adlib_book.distributed_scoring"),
 )
 
 

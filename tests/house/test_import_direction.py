@@ -33,6 +33,7 @@ ROOMS = [
     ("adlib_book.runner",),
     ("adlib_book.nightly",),
     ("adlib_book.site",),
+    ("adlib_book.distributed_scoring",),
     ("adlib_book.inspection",),
     ("adlib_book.cli",),
 ]
