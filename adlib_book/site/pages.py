@@ -51,6 +51,7 @@ def write_data(stage: Path) -> None:
         parts += [f"### `{entry.name}`", "", f"{entry.title}: {entry.count}; {entry.image_size}.", ""]
         parts += [f"![{entry.caption}]({posixpath.relpath(picture.as_posix(), 'book')})", ""]
         parts += [f"*Above, normal; below, anomalous. From: {entry.source}. Licence: {entry.licence}.*", ""]
+    parts += [*_mvtec_counts(), ""]
     parts += ["## All sets by name", "", "| name | what | images | size | licence |", "|---|---|---|---|---|"]
     for each in entries:
         cells = (f"`{each.name}`", each.title, each.count, each.image_size, each.licence)
@@ -61,6 +62,22 @@ def write_data(stage: Path) -> None:
     parts += ["", "## How to get them", ""]
     parts += [f"{', '.join(names)}\n: {' '.join(remedy.split())}\n" for remedy, names in remedies.items()]
     write_atomic(page, page.read_text() + "\n" + "\n".join(parts) + "\n")
+
+
+def _mvtec_counts() -> list[str]:
+    """What MVTec AD holds, as printed: a table, one row per category and one of totals."""
+    from adlib_book import published
+
+    counts = published.mvtec_counts()
+    numbers = counts.drop(columns=["kind", "side"])
+    lines = ["## MVTec AD, as printed", "", "| category | kind | side | " + " | ".join(numbers) + " |"]
+    lines[-1] = lines[-1].replace("_", " ")
+    lines.append("|---" * (3 + numbers.shape[1]) + "|")
+    for name, row in counts.iterrows():
+        first = [str(name).removeprefix("mvtec/").replace("_", " "), row["kind"], row["side"]]
+        lines.append("| " + " | ".join(map(str, [*first, *row[numbers.columns]])) + " |")
+    lines.append("| all | | | " + " | ".join(f"{total:,}" for total in numbers.sum()) + " |")
+    return [*lines, "", "Source: the table of the data in {cite:t}`bergmann2019mvtec`; sides in pixels."]
 
 
 def _samples(name: str, each: int = 8, size: int = 96) -> bytes:

@@ -53,6 +53,12 @@ def test_a_heavy_page_is_refused_but_not_for_its_widgets(tmp_path, monkeypatch):
         checks.check_weight(tmp_path)
 
 
+def test_the_counts_of_mvtec_are_those_that_are_printed():
+    table = "\n".join(pages._mvtec_counts())
+    assert "| metal nut | object | 700 | 220 | 22 | 93 | 4 | 132 |" in table
+    assert "| all | | | 3,629 | 467 | 1,258 | 73 | 1,888 |" in table
+
+
 def test_the_landing_page_gets_the_figure_of_the_tagged_cell(tmp_path):
     (tmp_path / "book").mkdir()
     page = tmp_path / "book" / "index.md"
