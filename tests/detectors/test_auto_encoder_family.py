@@ -188,7 +188,7 @@ def test_the_map_is_the_difference_between_the_two_outputs(random_images):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::adlib.detectors.collapse.CollapseWarning")
 def test_transforms_are_ranked_on_validation_images_alone(tiny_split):
-    detector = make("oe_sdn", tiny_split.image_shape, steps=6, checkpoints=1)
+    detector = make("oe_sdn", tiny_split.image_shape, steps=6, checkpoints=1, ranking_images=128)
     detector.fit(tiny_split.train, tiny_split.validation, progress="quiet")
     ranked = {key for key in detector.history.checkpoints[-1] if key.startswith("pseudo_auroc/")}
     assert len(ranked) == 7

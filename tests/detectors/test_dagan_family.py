@@ -193,15 +193,20 @@ def test_a_step_moves_both_players_and_the_optimisers_own_one_network_each(name,
 @pytest.mark.slow
 def test_the_ablation_differs_from_dagan_by_the_adversarial_term_only(tiny_split):
     """Same seed, same first weights, same batches: with weight 0 for L_adv DAGAN's generator is the U-Net."""
-    changes = {"steps": 4, "checkpoints": 1}
-    unet, dagan = _make("unet", **changes), _make("dagan", adversarial=0.0, **changes)
+    changes = {"steps": 4, "checkpoints": 1, "width": 8, "batch_size": 16}
+    unet, dagan = (
+        _make("unet", **changes),
+        _make("dagan", adversarial=0.0, discriminator_width=8, **changes),
+    )
     for one, other in zip(*(d.networks["generator"].parameters() for d in (unet, dagan))):
         assert torch.equal(one, other)
     for detector in (unet, dagan):
         detector.fit(tiny_split.train, progress="quiet")
     errors = [detector.history.losses["generator_error"] for detector in (unet, dagan)]
     assert errors[0] == pytest.approx(errors[1], rel=1e-4)
-    played = _make("dagan", adversarial=1e4, **changes).fit(tiny_split.train, progress="quiet")
+    played = _make("dagan", adversarial=1e4, discriminator_width=8, **changes).fit(
+        tiny_split.train, progress="quiet"
+    )
     assert played.history.losses["generator_error"] != pytest.approx(errors[0], rel=1e-3)
 
 
@@ -310,7 +315,7 @@ def test_f_anogan_trains_with_either_network_in_either_precision(residual, preci
     [("dagan", 40), ("unet", 40), ("skip_ganomaly", 60), ("began", 40), ("f_anogan", 150)],
 )
 def test_training_brings_the_reconstruction_nearer(name, steps, tiny_split):
-    detector = _make(name, steps=steps)
+    detector = _make(name, steps=steps, width=8, batch_size=16)
     images = tiny_split.validation.images
 
     def error():

@@ -123,7 +123,7 @@ def test_one_cycle_rises_falls_and_ends_at_nothing():
 @pytest.mark.slow
 def test_it_learns_what_it_is_for(digits):
     """Forty steps: normal digits are redrawn better than before, anomalies stay worse."""
-    detector = make_detector("dual_discriminator", digits.image_shape, "smoke")
+    detector = make_detector("dual_discriminator", digits.image_shape, "smoke", steps=40)
     detector.fit(digits.train, digits.validation, anomalies=digits.anomalies, progress="quiet")
     first, last = (
         sum(detector.history.losses["reconstruction"][cut]) for cut in (slice(0, 5), slice(-5, None))
