@@ -154,8 +154,9 @@ def test_of_two_commands_that_want_one_chapter_one_waits_and_takes_the_record_of
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background would ignore it
 from adlib_book.runner.parallel import run_chapters
 from adlib_book.runner.workspace import Workspace
 print(list(run_chapters(["01", "02", "03"], workspace=Workspace(Path(sys.argv[1])), workers=2)))
