@@ -16,24 +16,7 @@ from torch import Tensor
 
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels, as the weights expect
 CHANNELS = (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)  # of the blocks' outputs
-STRIDES = (
-    2,
-    4,
-    4,
-    8,
-    8,
-    16,
-    16,
-    16,
-    16,
-    16,
-    16,
-    32,
-    32,
-    32,
-    32,
-    32,
-)  # pixels of the image per step of a block
+STRIDES = (2, 4, 4, 8, 8, *[16] * 6, *[32] * 5)  # pixels of the image per step of a block
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -47,7 +48,9 @@ def score_on(
     digest = hashlib.sha256(data).hexdigest()[:16]
     weights = share(client, data, digest)
     portions = enumerate(iter(functools.partial(_next, iter(listed)), ()))
-    jobs = (Job(f"{digest}-{n}", "score", (weights, digest, portion, maps)) for n, portion in portions)
+    # Equal keys mean equal results to a scheduler, and others may score other files with this detector at this moment.
+    call = secrets.token_hex(8)
+    jobs = (Job(f"{call}-{n}", "score", (weights, digest, portion, maps)) for n, portion in portions)
     waiting: dict[int, tuple[Verdict, ...]] = {}  # portions that are ahead of their turn
     turn = 0
     for job, outcome in hand_out(client, score_portion, jobs):

@@ -100,8 +100,8 @@ class _Patches(AtOnceDetector):
         size = self.image_shape[1:]
         maps = F.interpolate(distances[:, None], size, mode="bilinear", align_corners=False)
         sigma = self.config.blur * size[0] / self._seen_size()[0]
-        found = {"worst_patch": distances.flatten(1).amax(1), "mean_distance": distances.flatten(1).mean(1)}
-        return Examination(found, scores.gaussian_blur(maps[:, 0], sigma), images)
+        by_name = {"worst_patch": distances.flatten(1).amax(1), "mean_distance": distances.flatten(1).mean(1)}
+        return Examination(by_name, scores.gaussian_blur(maps[:, 0], sigma), images)
 
 
 @dataclass(frozen=True)
@@ -275,28 +275,28 @@ class PatchGaussian(_Patches):
 
     def build(self) -> dict[str, nn.Module]:
         self._grid()  # refuses images that are too small
-        return {"gaussians": Store("kept", "means", "whitening")}
+        return {"gaussians": Store("dimensions", "means", "whitening")}
 
     def _learn(self, images: Tensor) -> None:
         if len(images) < 2:
             raise ValueError(f"{self.name} needs at least 2 training images, got {len(images)}.")
         depth = sum(CHANNELS[block] for block in self.config.blocks)
-        kept = torch.randperm(depth, generator=self.generator)[: self.config.dimensions].sort().values
-        kept = kept.to(self.device)
-        seen = torch.cat([self._features(image)[:, kept] for image in images.split(1)])
+        drawn = torch.randperm(depth, generator=self.generator)[: self.config.dimensions].sort().values
+        drawn = drawn.to(self.device)
+        seen = torch.cat([self._features(image)[:, drawn] for image in images.split(1)])
         values = seen.flatten(2).permute(2, 0, 1)  # (places, images, features)
         means = values.mean(1)
         centred = values - means[:, None]
-        ridge = self.config.ridge * torch.eye(len(kept), dtype=values.dtype, device=self.device)
+        ridge = self.config.ridge * torch.eye(len(drawn), dtype=values.dtype, device=self.device)
         whitening = []
         for part in centred.split(64):
             factor = torch.linalg.cholesky(part.transpose(1, 2) @ part / (len(images) - 1) + ridge)
             whitening.append(torch.linalg.solve_triangular(factor, ridge / self.config.ridge, upper=False))
         store = self.part("gaussians", Store)
-        store.keep(kept=kept, means=means, whitening=torch.cat(whitening))
+        store.keep(dimensions=drawn, means=means, whitening=torch.cat(whitening))
 
     def _distances(self, features: Tensor) -> Tensor:
         store = self.part("gaussians", Store)
-        values = features[:, store["kept"]].flatten(2).permute(2, 0, 1)  # (places, B, features)
+        values = features[:, store["dimensions"]].flatten(2).permute(2, 0, 1)  # (places, B, features)
         off = (values - store["means"][:, None]) @ store["whitening"].transpose(1, 2)
         return off.norm(dim=2).T.reshape(len(features), *features.shape[2:])

@@ -79,8 +79,8 @@ def test_a_memory_of_everything_knows_its_own_images(images):
 
 def test_the_gaussian_s_distance_is_that_of_mahalanobis(images):
     detector = make_detector("patch_gaussian", SHAPE, "smoke", dimensions=5).fit(images[:9], progress="quiet")
-    kept = detector.networks["gaussians"].kept
-    known, new = (detector._features(part)[:, kept].numpy() for part in (images[:9], images[9:]))
+    drawn = detector.networks["gaussians"].dimensions
+    known, new = (detector._features(part)[:, drawn].numpy() for part in (images[:9], images[9:]))
     distances = detector._distances(detector._features(images[9:]))
     for row, column in ((0, 0), (2, 3), (3, 5)):
         covariance = np.cov(known[:, :, row, column].T) + 0.01 * np.eye(5)

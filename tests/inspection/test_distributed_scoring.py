@@ -53,6 +53,16 @@ def test_verdicts_are_those_of_one_machine_in_order(client, model, incoming, mon
     assert all(each.map is None for each in bare)
 
 
+def test_two_who_score_other_files_with_one_detector_get_their_own_verdicts(client, model, incoming):
+    """At the same time: the second asks before the first has taken anything."""
+    good, bad = (list(expand([incoming / place], [])) for place in ("test/good", "test/scratch"))
+    first = distributed_scoring.score_on(client, model, good)
+    begun = next(first)
+    second = list(distributed_scoring.score_on(client, model, bad))
+    assert [each.file for each in (begun, *first)] == [str(each.file) for each in good]
+    assert [each.file for each in second] == [str(each.file) for each in bad]
+
+
 def test_the_command_takes_a_scheduler(client, model, incoming, tmp_path):
     arguments = ["score", str(model), str(incoming), "--json", "--csv", str(tmp_path / "scores.csv")]
     alone = CliRunner().invoke(app, arguments)
