@@ -149,17 +149,30 @@ def baselines_measure(
     reason: Annotated[str, typer.Option(help="why the bands change; kept in the files")],
     chapters: Annotated[list[str] | None, typer.Argument(help="e.g. 01 f3; by default all")] = None,
     profile: Profile = "live",
-    processors: Annotated[int, typer.Option(help="how many kinds of processor to compute like", min=3)] = 5,
+    processor: Annotated[
+        list[str] | None,
+        typer.Option("--as", help='compute as on this kind: --as "AVX convolutions"; by default all'),
+    ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="add to the runs that the baselines hold; right if no code has changed"),
+    ] = False,
     seed: Annotated[
         list[int] | None, typer.Option("--seed", help="two or more, to be shown beside: --seed 1 --seed 2")
     ] = None,
     workers: Workers = None,
 ) -> None:
     """Make bands as wide as the runs of chapters scatter over processors. Hours; goes on where it stopped."""
-    from adlib_book.nightly.measure import measure
+    from adlib_book.nightly.measure import PROCESSORS, measure
 
     for line in measure(
-        profile, reason, chapters=chapters or (), processors=processors, seeds=seed or (), workers=workers
+        profile,
+        reason,
+        chapters=chapters or (),
+        processors=processor or PROCESSORS,
+        keep=keep,
+        seeds=seed or (),
+        workers=workers,
     ):
         typer.echo(line)
 

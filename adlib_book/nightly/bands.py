@@ -2,9 +2,10 @@
 
 One entry per metric: `value` and `tolerance`, the band around it; `limits`, the range of the metric, at which the band
 ends; `source` (the record it came from) and `reason` (why the entry was last changed); where known, `device` and `at`
-(when the run began). Where the band was measured, `measured` has the number's value in each of its `runs`, `sd` is the
-standard deviation between processors that the model makes of them, and `seeds_sd` the one between seeds. They change by
-`adlib baselines update` and `adlib baselines measure` only, never in passing.
+(when the run began). Where the band was measured, `measured` has the number's value as on each kind of processor, `sd`
+is the standard deviation between them that the model makes of it, and `seeds_sd` the one between seeds; `held` is false
+where the band would be so wide that it says nothing. They change by `adlib baselines update` and `adlib baselines
+measure` only, never in passing.
 
 How wide a band should be: as wide as the same run scatters over processors, see `adlib_book.nightly.spread`. On another
 device the same seed gives other random numbers and other rounding, so there the band is twice as wide.
@@ -90,6 +91,11 @@ def band(entry: Mapping[str, Any], device: str | None = None) -> tuple[float, fl
     return low if least is None else max(low, least), high if most is None else min(high, most)
 
 
+def is_held(entry: Mapping[str, Any]) -> bool:
+    """Whether a run outside the band is a deviation; not where the band would be too wide to say anything."""
+    return bool(entry.get("held", True))
+
+
 def _kind(device: str) -> str:
     return device.split(":")[0]
 
@@ -108,7 +114,7 @@ def compare(record: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]])
     """Hold the metrics of a run against baseline entries.
 
     A metric without a baseline is a deviation, and so is a baseline whose metric the run did not report: neither
-    number could fail otherwise.
+    number could fail otherwise. One that is not held may have any value.
 
     Args:
         record: of a run, with "id" and "metrics".
@@ -123,7 +129,7 @@ def compare(record: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]])
         value = entry["value"]
         # Half a unit in the twelfth digit: 0.3 must lie within 0.2 +- 0.1.
         slack = 1e-12 * max(1.0, abs(value))
-        if low is None or not low - slack <= value <= high + slack:
+        if low is None or (is_held(entries[metric]) and not low - slack <= value <= high + slack):
             deviations.append(Deviation(metric, value, low, high, record["id"]))
     for metric in entries.keys() - record["metrics"].keys():
         deviations.append(Deviation(metric, None, *band(entries[metric]), record["id"]))
@@ -185,7 +191,7 @@ def replace(
     return _write(root, record, reason, measured, gone=entries.keys() - measured.keys())
 
 
-MEASURED = ("sd", "runs", "measured", "seeds_sd")
+MEASURED = ("sd", "measured", "held", "seeds_sd")
 
 
 def _write(

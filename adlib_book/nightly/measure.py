@@ -4,6 +4,11 @@ What a night holds is the default run on another machine, so the bands come from
 PROCESSORS. Runs with other seeds say how much of a number is luck; that is kept beside the band, and not held.
 
 Runs lie below `_build/measured/`, one folder for each processor and seed. A call that was interrupted goes on there.
+The baselines keep every run's values under the processor's name, so that a later call, on this machine or another, can
+add processors (`keep`).
+
+A number whose band would be wider than WIDEST is shown with it and not held: a band that nearly everything passes says
+nothing. The smoke profile and the trajectories hold the same code to many digits.
 """
 
 from __future__ import annotations
@@ -15,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from adlib import environment
 from adlib_book.nightly import bands
-from adlib_book.nightly.spread import spreads
+from adlib_book.nightly.spread import scale, spreads
 from adlib_book.runner.parallel import run_all
 from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace
@@ -39,6 +45,9 @@ PROCESSORS: dict[str, dict[str, str]] = {
 # Least half-width of a band, relative: in float64 the arithmetic moves the tenth digit, in float32 a pair of images.
 SMALLEST = {"smoke": 1e-6, "live": 1e-3, "paper": 1e-3}
 
+AS_IT_IS = "as it is"
+WIDEST = 0.1  # half-width of a band, in the number's scale, above which it is not held
+
 Records = dict[str, dict[str, Any]]  # by chapter
 
 
@@ -47,7 +56,8 @@ def measure(
     reason: str,
     *,
     chapters: Iterable[str] = (),
-    processors: int = len(PROCESSORS),
+    processors: Iterable[str] = tuple(PROCESSORS),
+    keep: bool = False,
     seeds: Iterable[int] = (),
     workers: int | None = None,
 ) -> list[str]:
@@ -62,7 +72,9 @@ def measure(
         profile: "smoke", "live" or "paper".
         reason: kept in the files.
         chapters: their names or beginnings of names; by default all.
-        processors: how many of PROCESSORS, from the first; at least three.
+        processors: names of PROCESSORS; the first, with the default run, is always among them.
+        keep: take also the runs under other processors that the baselines hold of these chapters. Right where no code
+            that the numbers depend on has changed since.
         seeds: further seeds of the chapters that declare one.
         workers: chapters at once; by default as many as cores and memory allow.
 
@@ -74,43 +86,63 @@ def measure(
         ChapterError: chapters failed; what was run is kept.
     """
     bands.check_reason(reason)
+    if unknown := [name for name in processors if name not in PROCESSORS]:
+        raise ValueError(f"unknown processors {unknown}; known: {', '.join(PROCESSORS)}.")
     workspace = Workspace.here()
     asked = sorted({workspace.chapter(name).stem for name in chapters}) or list(workspace.chapters())
     runs = distinct(
         {
             name: _run(workspace, asked, profile, name, PROCESSORS[name], {}, workers)
-            for name in [*PROCESSORS][:processors]
+            for name in dict.fromkeys([AS_IT_IS, *processors])
         }
     )
-    others = [_run(workspace, asked, profile, f"seed {seed}", {}, {"seed": seed}, workers) for seed in seeds]
-    values = _values(runs.values())
-    measured = spreads(_recorded(workspace, profile, asked) | values, SMALLEST[profile])
-    by_seed = (
-        {key: float(np.std(values, ddof=1)) for key, values in _values(others).items()}
-        if len(others) > 1
-        else {}
-    )
+    others = {
+        f"seed {seed}": _run(workspace, asked, profile, f"seed {seed}", {}, {"seed": seed}, workers)
+        for seed in seeds
+    }
+    now = _values(runs)
+    before = _recorded(workspace, profile)
+    values = {key: runs for key, runs in before.items() if key[0] not in asked}
+    values |= {key: (before.get(key, {}) if keep else {}) | runs for key, runs in now.items()}
+    lists = {key: [*runs.values()] for key, runs in values.items()}
+    limits = _limits(workspace, profile) | {
+        (chapter, metric): entry.get("limits")
+        for chapter, record in runs[AS_IT_IS].items()
+        for metric, entry in record["metrics"].items()
+    }
+    scales = {key: scale(runs, limits.get(key)) for key, runs in lists.items()}
+    measured = spreads(lists, SMALLEST[profile], scales=scales)
+    by_seed = {
+        key: float(np.std([*values.values()], ddof=1))
+        for key, values in _values(others).items()
+        if len(values) > 1
+    }
     lines = []
-    for chapter, record in runs["as it is"].items():
+    for chapter, record in runs[AS_IT_IS].items():
         new = {}
-        for (name, metric), each in measured.items():
-            if name == chapter:
-                luck = {"seeds_sd": by_seed[name, metric]} if (name, metric) in by_seed else {}
-                new[metric] = {
+        for key, each in measured.items():
+            if key[0] == chapter:
+                held = {} if each.half <= WIDEST * scales[key] else {"held": False}
+                luck = {"seeds_sd": by_seed[key]} if key in by_seed else {}
+                new[key[1]] = {
                     "value": each.mean,
                     "tolerance": each.half,
                     "sd": each.sd,
-                    "runs": each.runs,
-                    "measured": values[name, metric],
-                } | luck
+                    "measured": values[key],
+                    **held,
+                    **luck,
+                }
         lines += [f"{chapter}: {line}" for line in bands.replace(workspace.root, record, new, reason)]
-    return [*lines, summary([measured[key].half for key in values])]
+    return [*lines, summary([measured[key].half / scales[key] for key in now])]
 
 
 def summary(halves: list[float]) -> str:
-    """The half-widths of all bands, in words."""
-    wide = sum(half > 0.1 for half in halves)
-    return f"{len(halves)} bands: median half-width {np.median(halves):.3g}, widest {max(halves):.3g}, {wide} above 0.1"
+    """Half-widths, in the scale of their numbers, in words."""
+    held = [half for half in halves if half <= WIDEST]
+    widths = f"median half-width {np.median(held):.3g}, widest {max(held):.3g}; " if held else ""
+    return (
+        f"{len(held)} of {len(halves)} numbers are held: {widths}the others would have bands above {WIDEST}"
+    )
 
 
 def distinct(runs: Mapping[str, Records]) -> dict[str, Records]:
@@ -118,7 +150,7 @@ def distinct(runs: Mapping[str, Records]) -> dict[str, Records]:
     different: dict[str, Records] = {}
     seen = []
     for name, records in runs.items():
-        if (numbers := _values([records])) in seen:
+        if (numbers := _values({"": records})) in seen:
             say(f"{name}: computed here like an earlier one, left out")
             continue
         seen.append(numbers)
@@ -126,25 +158,34 @@ def distinct(runs: Mapping[str, Records]) -> dict[str, Records]:
     return different
 
 
-def _values(runs: Iterable[Records]) -> dict[tuple[str, str], list[float]]:
-    """(chapter, metric) -> its value in each run."""
-    values: dict[tuple[str, str], list[float]] = {}
-    for records in runs:
+def _values(runs: Mapping[str, Records]) -> dict[tuple[str, str], dict[str, float]]:
+    """(chapter, metric) -> name of a run -> value; the usual run's name has this machine's instructions."""
+    values: dict[tuple[str, str], dict[str, float]] = {}
+    for name, records in runs.items():
+        title = f"{AS_IT_IS}, {environment.hardware()['instructions']}" if name == AS_IT_IS else name
         for chapter, record in records.items():
             for metric, entry in record["metrics"].items():
-                values.setdefault((chapter, metric), []).append(entry["value"])
+                values.setdefault((chapter, metric), {})[title] = entry["value"]
     return values
 
 
-def _recorded(workspace: Workspace, profile: str, but: Iterable[str]) -> dict[tuple[str, str], list[float]]:
-    """As `_values`, of what the baselines of the other chapters were made from."""
+def _entries(workspace: Workspace, profile: str) -> dict[tuple[str, str], dict[str, Any]]:
     return {
-        (chapter, metric): entry["measured"]
+        (chapter, metric): entry
         for chapter in workspace.chapters()
-        if chapter not in but
         for metric, entry in bands.load(bands.baseline_path(workspace.root, chapter, profile)).items()
-        if len(entry.get("measured", ())) > 2
     }
+
+
+def _recorded(workspace: Workspace, profile: str) -> dict[tuple[str, str], dict[str, float]]:
+    """As `_values`, of what the baselines were made from."""
+    entries = _entries(workspace, profile)
+    return {key: entry["measured"] for key, entry in entries.items() if len(entry.get("measured", ())) > 2}
+
+
+def _limits(workspace: Workspace, profile: str) -> dict[tuple[str, str], Any]:
+    """(chapter, metric) -> range of the metric, as the baselines have it."""
+    return {key: entry.get("limits") for key, entry in _entries(workspace, profile).items()}
 
 
 def _run(

@@ -52,7 +52,10 @@ class Spread:
 
 
 def spreads(
-    values: Mapping[Key, Sequence[float]], smallest: float, alarms: float = ALARMS
+    values: Mapping[Key, Sequence[float]],
+    smallest: float,
+    alarms: float = ALARMS,
+    scales: Mapping[Key, float] | None = None,
 ) -> dict[Key, Spread]:
     """The spread of every number, those of one kind pooled.
 
@@ -63,6 +66,8 @@ def spreads(
         values: number -> its value in each run; at least three runs, not the same number for all.
         smallest: least half-width, relative to the number's size.
         alarms: share of sound nights with a false alarm, over all numbers.
+        scales: number -> what its standard deviation is divided by before it is pooled, so that scores from 0 to 1
+            and ratios of several can be pooled; see `scale`. By default 1 for all.
 
     Raises:
         ValueError: a number has fewer than three runs.
@@ -71,7 +76,8 @@ def spreads(
 
     if few := [f"{key}: {len(runs)}" for key, runs in values.items() if len(runs) < 3]:
         raise ValueError(f"numbers with too few runs, {', '.join(few)}; expected three or more of each.")
-    sds = {key: float(np.std(runs, ddof=1)) for key, runs in values.items()}
+    scales = dict.fromkeys(values, 1.0) | dict(scales or {})
+    sds = {key: float(np.std(runs, ddof=1)) / scales[key] for key, runs in values.items()}
     moved = [key for key, runs in values.items() if _moves(runs)]
     own = {key: len(values[key]) - 1 for key in moved}  # degrees of freedom
     dof, variance = (
@@ -84,10 +90,18 @@ def spreads(
         mean = math.fsum(runs) / count
         sd = half = 0.0
         if key in own:
-            sd = _moderated(sds[key], own[key], dof, variance)
+            sd = _moderated(sds[key], own[key], dof, variance) * scales[key]
             half = float(t.ppf(1 - chance / 2, min(dof + own[key], 1e6))) * math.sqrt(1 + 1 / count) * sd
         result[key] = Spread(mean, sd, max(half, smallest * max(abs(mean), smallest)), count)
     return result
+
+
+def scale(runs: Sequence[float], limits: Sequence[float | None] | None) -> float:
+    """What a number's spread is measured in: the length of its range, or, where that has no end, its mean size."""
+    least, most = limits or (None, None)
+    if least is not None and most is not None:
+        return most - least
+    return abs(math.fsum(runs) / len(runs)) or 1.0
 
 
 def _moves(runs: Sequence[float]) -> bool:
@@ -148,7 +162,7 @@ def moved_together(
 
     Args:
         metrics: chapter -> metric -> entry with "value", of one night.
-        entries: chapter -> metric -> baseline; those without "sd" or with one of 0 are passed over.
+        entries: chapter -> metric -> baseline; those without "measured" or with an "sd" of 0 are passed over.
 
     Returns:
         One sentence, or none if all is well or fewer than FEWEST chapters have measured numbers.
@@ -158,9 +172,9 @@ def moved_together(
     squares = {}
     for chapter, numbers in metrics.items():
         own = [
-            (number["value"] - entry["value"]) ** 2 / (entry["sd"] ** 2 * (1 + 1 / entry["runs"]))
+            (number["value"] - entry["value"]) ** 2 / (entry["sd"] ** 2 * (1 + 1 / len(entry["measured"])))
             for metric, number in numbers.items()
-            if (entry := entries.get(chapter, {}).get(metric)) and entry.get("sd")
+            if (entry := entries.get(chapter, {}).get(metric)) and entry.get("sd") and entry.get("measured")
         ]
         if own:
             squares[chapter] = math.fsum(own) / len(own)

@@ -26,6 +26,8 @@ READ_BY_CHAPTERS = (
     "ledger/weight_search.py",
     "published",
 )
+# Variables that make torch's libraries compute as on another processor.
+SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
 
 
 def code_hash() -> str:
@@ -55,7 +57,9 @@ def cache_key(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], wo
     """
     digest = hashlib.sha256()
     hardware = environment.hardware()
-    machine = [THREADS, hardware["instructions"], hardware.get("accelerator")]
+    # A kernel obeys the variables of now; `hardware` says what this process was started as.
+    instructions, *others = (os.environ.get(name) for name in SWITCHES)
+    machine = [THREADS, instructions or hardware["instructions"], hardware.get("accelerator"), *others]
     identity = [code_cells(notebook), dict(parameters), environment.versions(), machine]
     digest.update(json.dumps(identity, sort_keys=True).encode())
     digest.update(code_hash().encode())

@@ -11,7 +11,7 @@ from typing import Any
 
 from adlib.files import write_atomic
 from adlib_book.nightly import history
-from adlib_book.nightly.bands import band, baseline_path, compare, load
+from adlib_book.nightly.bands import band, baseline_path, compare, is_held, load
 from adlib_book.runner.workspace import Workspace
 
 SPARKLINE_RUNS = 60
@@ -58,6 +58,8 @@ def chapter_table(record: Mapping[str, Any], past: Sequence[Mapping[str, Any]], 
         verdict = "outside" if metric in outside else "drifts" if metric in drifting else "inside"
         if low is None:
             verdict = "no band yet"
+        elif not is_held(entries[metric]):
+            verdict = "not held"
         luck = entries.get(metric, {}).get("seeds_sd")
         rows.append(_row(metric, verdict, [*values, entry["value"]], low, high, luck))
     heads = "".join(f"<th>{head}</th>" for head in ("number", "verdict", "value", "band", "seeds", "runs"))
@@ -163,19 +165,27 @@ def write_page(page: Path, records: Iterable[Mapping[str, Any]], workspace: Work
 def widths(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> str:
     """How wide the bands of these runs' chapters are, in one sentence."""
     entries = [
-        entry
+        (metric, entry)
         for record in records
-        for entry in load(baseline_path(workspace.root, record["chapter"], record["profile"])).values()
+        for metric, entry in load(baseline_path(workspace.root, record["chapter"], record["profile"])).items()
     ]
-    if not entries:
+    halves = sorted(entry["tolerance"] for _, entry in entries if is_held(entry))
+    if not halves:
         return "No number has a band yet."
-    halves = sorted(entry["tolerance"] for entry in entries)
-    measured = sum("sd" in entry for entry in entries)
+    measured = sum("sd" in entry for _, entry in entries)
     wide = sum(half > 0.1 for half in halves)
-    return (
-        f"**{len(halves)} numbers are watched, {measured} with a measured band. Half of the bands reach at most "
-        f"{halves[len(halves) // 2]:.2g} to either side; {wide} reach further than 0.1.**"
-    ) + ("" if measured == len(halves) else " Those that are not measured yet were set by hand.")
+    text = (
+        f"**{len(halves)} numbers are held. Half of their bands reach at most {halves[len(halves) // 2]:.2g} to either "
+        f"side; {wide} reach further than 0.1.** Of all {len(entries)} numbers {measured} have a measured band"
+    )
+    text += "." if measured == len(entries) else "; those that are not measured yet were set by hand."
+    if loose := [f"`{metric}`" for metric, entry in entries if not is_held(entry)]:
+        text += (
+            f" {len(loose)} numbers move so much between processors that a band would say nothing, and are shown only: "
+            + ", ".join(loose)
+            + "."
+        )
+    return text
 
 
 def faults(workspace: Workspace) -> str:

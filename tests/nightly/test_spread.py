@@ -75,7 +75,7 @@ def test_too_few_runs_are_refused():
 # ---------------------------------------------------------------- all numbers together
 def a_night(shift, rng=None, chapters=8, numbers=6):
     """Numbers that lie `shift` standard deviations from their baselines, or scatter like another processor's."""
-    entry = {"value": 0.8, "tolerance": 0.05, "sd": 0.01, "runs": 5}
+    entry = {"value": 0.8, "tolerance": 0.05, "sd": 0.01, "measured": dict.fromkeys("abcde", 0.8)}
     names = [f"{chapter}" for chapter in range(chapters)]
     scale = entry["sd"] * math.sqrt(1 + 1 / 5)
     metrics = {}
@@ -123,9 +123,9 @@ def test_the_command_runs_as_each_processor_once_and_goes_on_where_it_stopped(wo
     assert "ATEN_CPU_CAPABILITY" not in measure.os.environ
     assert "AVX2: computed here like an earlier one, left out" in capsys.readouterr().err
     assert lines[0].startswith("01_tiny: auroc: none -> 0.535")
-    assert lines[-1].startswith("1 bands: median half-width")
+    assert lines[-1].startswith("1 of 1 numbers are held: median half-width")
     (entry,) = measure.bands.load(measure.bands.baseline_path(workspace.root, "01_tiny", "live")).values()
-    assert entry["runs"] == len(measure.PROCESSORS) - 1
+    assert len(entry["measured"]) == len(measure.PROCESSORS) - 1
     assert entry["seeds_sd"] == pytest.approx(0.01 / math.sqrt(2))
 
 
@@ -140,7 +140,11 @@ def test_chapters_measured_before_belong_to_the_model_of_those_measured_now(work
     path = measure.bands.baseline_path(workspace.root, "02_other", "live")
     usual = {"value": 0.8, "tolerance": 0.1, "source": "r", "reason": "before"}
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({name: usual | {"measured": runs} for name, runs in before.items()}))
+    path.write_text(
+        json.dumps(
+            {name: usual | {"measured": dict(zip("abc", runs, strict=True))} for name, runs in before.items()}
+        )
+    )
     kept = path.read_text()
     runs = iter([0.50, 0.5001, 0.5002])
 
@@ -150,8 +154,53 @@ def test_chapters_measured_before_belong_to_the_model_of_those_measured_now(work
         yield RUN | {"profile": profile, "metrics": metrics}
 
     monkeypatch.setattr(measure, "run_all", run_all)
-    measure.measure("live", "one chapter", chapters=["01"], processors=3)
+    three = list(measure.PROCESSORS)[:3]
+    measure.measure("live", "one chapter", chapters=["01"], processors=three)
     assert path.read_text() == kept
     (entry,) = measure.bands.load(measure.bands.baseline_path(workspace.root, "01_tiny", "live")).values()
-    assert entry["measured"] == [0.50, 0.5001, 0.5002]
+    assert list(entry["measured"].values()) == [0.50, 0.5001, 0.5002]
+    assert list(entry["measured"])[1:] == three[1:]
     assert entry["sd"] > 0.01, "three runs close together are luck where such numbers scatter by 0.05"
+
+
+def test_a_later_call_adds_processors_and_a_band_that_says_nothing_is_not_held(workspace, monkeypatch):
+    monkeypatch.setattr(measure.Workspace, "here", lambda: workspace)
+
+    def run_all(names, profile, parameters, *, workspace, workers):
+        value = {"as-it-is": 0.7, "AVX2": 0.4}.get(workspace.folder.rpartition("/")[2], 0.9)
+        metrics = {"auroc": {"value": value, "limits": [0, 1]}, "pca": {"value": 0.5, "limits": [0, 1]}}
+        yield RUN | {"profile": profile, "metrics": metrics}
+
+    monkeypatch.setattr(measure, "run_all", run_all)
+    path = measure.bands.baseline_path(workspace.root, "01_tiny", "live")
+    with pytest.raises(ValueError, match=r"auroc'\): 2, .* expected three"):
+        measure.measure("live", "two", processors=["AVX convolutions"])
+    with pytest.raises(ValueError, match=r"unknown processors \['Z80'\]"):
+        measure.measure("live", "none", processors=["Z80"])
+    earlier = {"some other": 0.8}
+    usual = {"value": 0.8, "tolerance": 0.1, "source": "r", "reason": "before"}
+    three = {"measured": earlier | {"a": 0.8, "b": 0.81}}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"auroc": usual | three}))
+    with pytest.raises(ValueError, match=r"few runs, \('01_tiny', 'pca'\): 2;"):
+        measure.measure("live", "added", processors=["AVX convolutions"], keep=True)
+    measure.measure("live", "added", processors=["AVX convolutions", "AVX2"], keep=True)
+    entries = measure.bands.load(path)
+    assert len(entries["auroc"]["measured"]) == 6
+    assert entries["auroc"]["held"] is False
+    assert "held" not in entries["pca"]
+    record = RUN | {"profile": "live", "metrics": {"auroc": {"value": 0.0}, "pca": {"value": 0.6}}}
+    assert [each.metric for each in measure.bands.compare(record, entries)] == ["pca"]
+
+
+def test_scores_and_ratios_are_pooled_in_their_own_scales():
+    """Ratios of four that scatter by a tenth of their size, and scores that scatter by 0.1."""
+    rng = np.random.default_rng(5)
+    values = {("score", k): list(0.8 + 0.1 * rng.standard_normal(4)) for k in range(20)}
+    values |= {("ratio", k): list(4 + 0.4 * rng.standard_normal(4)) for k in range(20)}
+    scales = {
+        key: measure.scale(runs, (0, 1) if key[0] == "score" else (0, None)) for key, runs in values.items()
+    }
+    apart, together = spreads(values, 1e-3), spreads(values, 1e-3, scales=scales)
+    assert together["score", 0].half < apart["score", 0].half
+    assert together["ratio", 0].half == pytest.approx(4 * together["score", 0].half, rel=0.6)

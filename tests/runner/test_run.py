@@ -207,6 +207,13 @@ def test_the_cache_key_changes_with_everything_that_can_move_a_number(workspace,
     hardware = environment.hardware() | {"instructions": "others"}
     monkeypatch.setattr(environment, "hardware", lambda: hardware)
     keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    for name in inputs.SWITCHES:
+        monkeypatch.setenv(name, "default")
+        keys.append(cache_key(notebook, {"seed": 0}, workspace))
+    hardware["instructions"] = "of the process that was started so"
+    assert cache_key(notebook, {"seed": 0}, workspace) == keys[-1], (
+        "the same, in whichever process it is asked"
+    )
     assert len(set(keys)) == len(keys)
     hardware["threads"] += 1
     assert cache_key(notebook, {"seed": 0}, workspace) == keys[-1], "of this process; kernels have one"
