@@ -84,7 +84,7 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
     """
     labelled, notes = find_labelled(folder)
     kinds = {str(source.file): kind for source, kind in labelled}
-    summary = Summary(notes=list(notes))
+    summary = Summary(notes=list(notes), fitted=inspector.appearances)
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     labels, scores, brightness, inside = [], [], [], [0, 0]
     verdicts = progress_bar(

@@ -40,6 +40,8 @@ from adlib.detectors import Detector, detector_class, make_detector
 from adlib.detectors.base import MAP_QUANTILE
 from adlib.files import as_path, read_tensors
 from adlib.inspection.alignment import ANYWHERE, MISPLACED, MOST, THUMBNAIL, place_spread
+from adlib.inspection.drift import MOST as REMEMBERED
+from adlib.inspection.drift import Appearance, appearance
 from adlib.inspection.inputs import Source, find_good, list_sources, plural
 from adlib.inspection.threshold import Threshold
 from adlib.inspection.tiles import Examined, Tiling, crop_to_tensor, examine_tiled, examine_whole
@@ -67,6 +69,7 @@ class Verdict:
         map: (h, w), float32, larger is more anomalous, covering the photograph at a resolution of its own.
         error: why there is no score.
         brightness: mean of the photograph's pixels, 0 to 255.
+        appearance: its brightness, contrast and sharpness; see `adlib.inspection.drift.appearance`.
         remarks: what was done to the photograph before it was looked at.
         source: where it was listed from, for files.
     """
@@ -78,6 +81,7 @@ class Verdict:
     map: np.ndarray | None = None
     error: str | None = None
     brightness: float | None = None
+    appearance: Appearance | None = None
     remarks: tuple[str, ...] = ()
     source: Source | None = None
 
@@ -103,6 +107,7 @@ class Inspector:
         fingerprint: 16 hex digits of these images' pixels.
         brightness: their mean brightness, 0 to 255: the baseline that an evaluation stands beside.
         notes: what was dropped, squeezed, converted or left out, in plain sentences.
+        appearances: of up to 500 of them, which incoming images are compared with; see `adlib.inspection.drift`.
     """
 
     detector: Detector
@@ -112,6 +117,7 @@ class Inspector:
     fingerprint: str = ""
     brightness: float = 0.0
     notes: tuple[str, ...] = ()
+    appearances: tuple[Appearance, ...] = ()
 
     def score(
         self, pictures: Picture | Iterable[Picture | Source | Verdict], notes: list[str] | None = None
@@ -158,7 +164,7 @@ class Inspector:
         full = image.size
         # Squeezed at once: the photographs of a portion need not be in memory together.
         small = image if self.tiling else resize_image(image, size)
-        return _Shrunk(named.name, small, full, tuple(remarks), source)
+        return _Shrunk(named.name, small, full, appearance(image), tuple(remarks), source)
 
     def _examine(self, opened: list[_Shrunk]) -> Iterator[Examined]:
         if not opened:
@@ -180,6 +186,7 @@ class Inspector:
             opened.size,
             seen.map,
             brightness=float(np.asarray(opened.image).mean()),
+            appearance=opened.appearance,
             remarks=opened.remarks,
             source=opened.source,
         )
@@ -194,6 +201,7 @@ class Inspector:
             "fingerprint": self.fingerprint,
             "brightness": self.brightness,
             "notes": self.notes,
+            "appearances": self.appearances,
         }
         return self.detector.save(path, inspection=json.dumps(beside))
 
@@ -221,6 +229,7 @@ class Inspector:
             )
         threshold, tiling = Threshold.from_dict(beside.pop("threshold")), beside.pop("tiling")
         beside |= {"tiling": None if tiling is None else Tiling(**tiling), "notes": tuple(beside["notes"])}
+        beside["appearances"] = tuple(map(tuple, beside.get("appearances", ())))
         del beside["format"]
         return cls(detector, threshold, **beside)
 
@@ -332,7 +341,9 @@ def fit_inspector(
     fitted.map_scale = max(scale for _, scale in seen)
     digest = hashlib.sha256("".join(sorted(crops.digest for crops in learnt)).encode()).hexdigest()[:16]
     brightness = float(np.mean([crops.brightness for crops in learnt]))
-    return Inspector(fitted, threshold, tiling, len(learnt), digest, brightness, (*notes, *reader.notes()))
+    remembered = tuple(crops.appearance for crops in learnt[:: -(-len(learnt) // REMEMBERED)])
+    notes += reader.notes()
+    return Inspector(fitted, threshold, tiling, len(learnt), digest, brightness, tuple(notes), remembered)
 
 
 def open_picture(picture: Picture | Source, value_range: ValueRange | None = None) -> Opened:
@@ -401,6 +412,7 @@ class _Shrunk:
     name: str
     image: Image.Image
     size: tuple[int, int]
+    appearance: Appearance
     remarks: tuple[str, ...]
     source: Source | None
 
@@ -414,6 +426,7 @@ class _Crops:
     coloured: bool
     digest: str
     brightness: float
+    appearance: Appearance
     tiles: int
     squeezed: bool
     changes: frozenset[str]
@@ -483,7 +496,8 @@ class _Reader:
         digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
         squeezed = self.tiling is None and image.width != image.height
         mean = float(np.asarray(image).mean())
-        return _Crops(picture, crops, _coloured(image), digest, mean, len(places), squeezed, changes)
+        looks = appearance(image)
+        return _Crops(picture, crops, _coloured(image), digest, mean, looks, len(places), squeezed, changes)
 
     def notes(self) -> list[str]:
         """In sentences, each once."""

@@ -47,7 +47,7 @@ def write_report(
     Raises:
         OSError: the page cannot be written.
     """
-    summary = Summary()
+    summary = Summary(fitted=inspector.appearances)
     worst: list[tuple[float, int, Verdict]] = []  # a heap
     listed = list(expand(paths, summary.notes))
     rows: list[tuple[float, str]] = []

@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from PIL import Image
 
 from adlib.data.images import ImageFileError
 from adlib.files import as_path, write_atomic
+from adlib.inspection.drift import Appearance, unlike
 from adlib.inspection.inputs import Source, plural
 from adlib.inspection.inspector import Inspector, Verdict, expand, progress_bar
 
 NOTHING_DEFECTIVE, FAILED, USAGE, UNREADABLE, DEFECTS = 0, 1, 2, 3, 10  # exit codes
+SEEN = 10_000  # images, from the first, whose light and focus are looked at together
 COLUMNS = ("file", "score", "threshold", "defective", "error")
 
 
@@ -32,6 +34,8 @@ class Summary:
         good, defective, unreadable: counts of images.
         remarks: what was done to images -> how many.
         notes: what was left out, in sentences.
+        fitted: what the images looked like that the detector was fitted to; `Inspector.appearances`.
+        seen: what these look like.
     """
 
     good: int = 0
@@ -39,6 +43,8 @@ class Summary:
     unreadable: int = 0
     remarks: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    fitted: Sequence[Appearance] = ()
+    seen: list[Appearance] = field(default_factory=list)
 
     def add(self, verdict: Verdict) -> Verdict:
         """Count one verdict, and give it back."""
@@ -46,10 +52,12 @@ class Summary:
         self.defective += bool(verdict.defective)
         self.good += verdict.defective is False
         self.remarks.update(verdict.remarks)
+        if verdict.appearance and len(self.seen) < SEEN:
+            self.seen.append(verdict.appearance)
         return verdict
 
     def sentences(self) -> list[str]:
-        """Notes and remarks, each once; and a warning where most images are defective."""
+        """Notes and remarks, each once; and warnings where most images are defective or look otherwise."""
         read = self.good + self.defective
         counted = [f"{count} of {plural(read, 'image')} {what}." for what, count in self.remarks.items()]
         if read >= 10 and self.defective > read / 2:
@@ -57,7 +65,7 @@ class Summary:
                 f"{self.defective} of {read} images are called defective. Unless they are, these images are unlike the "
                 "ones that the detector was fitted to: another camera, light or part? Then fit again."
             )
-        return [*self.notes, *counted]
+        return [*self.notes, *counted, *unlike(self.fitted, self.seen)]
 
     @property
     def exit_code(self) -> int:
@@ -101,7 +109,7 @@ def score_files(
         ImageFileError: something could not be read, and strict is True.
         OSError: table or maps cannot be written.
     """
-    summary, rows, places = Summary(), [], _Places()
+    summary, rows, places = Summary(fitted=inspector.appearances), [], _Places()
     named = list(paths)
     listed: Iterable[Source | Verdict] = expand(_with_standard_input(named), summary.notes)
     if "-" not in map(str, named):  # the bar knows the end only of what can be listed
