@@ -15,7 +15,7 @@ from adlib.inspection.tiles import crop_to_tensor
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 pytest.importorskip("onnx", reason="the extra `export` is not installed")
-QUICK = ("pca", "mean_intensity", "feature_dictionary", "cae")
+QUICK = ("pca", "mean_intensity", "feature_dictionary", "patch_memory", "cae")
 NAMES = [name for name in detector_names() if not detector_class(name).learns_from_anomalies]
 
 
