@@ -50,20 +50,15 @@ def requirements(which: str) -> Path:
     return path
 
 
-# Extras that the environment of the book and its lock leave out; tests that need them are skipped there.
-UNLOCKED = ("export",)
-
-
 def versions_text(project: dict, which: str) -> str:
-    """Lines for pip: every dependency and every locked extra.
+    """Lines for pip: every dependency and every extra.
 
     For "oldest" the core dependencies stand at the series of their floors.
     """
     core = project["dependencies"]
     if which == "oldest":
         core = [re.sub(r">=([\d.]+)$", r"==\1.*", text) for text in core]
-    optional = project["optional-dependencies"].items()
-    extras = [text for name, texts in optional if name not in UNLOCKED for text in texts]
+    extras = [text for texts in project["optional-dependencies"].values() for text in texts]
     return "\n".join(dict.fromkeys([*core, *extras])) + "\n"
 
 

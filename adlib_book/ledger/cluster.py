@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 AHEAD = 2  # jobs in flight per worker thread: one computed, one on its way
 _COUNT_AGAIN = 5.0  # seconds between two looks at how many workers there are
+PATIENCE = 20  # seconds in which a scheduler has to answer
 _LIVES = 10  # a job is abandoned after so many deaths of the workers that ran it
 
 
@@ -61,7 +62,7 @@ def connect(scheduler: str | None = None, workers: int = 1) -> Iterator[Client]:
         ) from error
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout=20, set_as_default=False)
+            client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise OSError(
                 f"no Dask scheduler answers at {scheduler!r} ({error}). Expected an address such as "

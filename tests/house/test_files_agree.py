@@ -20,9 +20,7 @@ import lock
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = [
-    texts for name, texts in PROJECT["optional-dependencies"].items() if name not in environment.UNLOCKED
-]
+EXTRAS = PROJECT["optional-dependencies"].values()
 REQUIREMENTS = [Requirement(text) for text in sum(EXTRAS, PROJECT["dependencies"])]
 
 

@@ -74,7 +74,8 @@ def test_the_command_takes_a_scheduler(client, model, incoming, tmp_path):
     assert json.loads(shared.stdout.splitlines()[-1])["summary"]["unreadable"] == 1
 
 
-def test_no_scheduler_is_said(model, incoming):
+def test_no_scheduler_is_said(model, incoming, monkeypatch):
+    monkeypatch.setattr("adlib_book.ledger.cluster.PATIENCE", 1)
     result = CliRunner().invoke(app, ["score", str(model), str(incoming), "--scheduler", "tcp://127.0.0.1:1"])
     assert result.exit_code == 1
     assert "dask scheduler" in str(result.exception)

@@ -13,8 +13,7 @@ from adlib.inspection.export import CANNOT, export_onnx
 from adlib.inspection.inspector import fit_inspector
 from adlib.inspection.tiles import crop_to_tensor
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
-pytest.importorskip("onnx", reason="the extra `export` is not installed")
+onnxruntime = pytest.importorskip("onnxruntime")
 QUICK = ("pca", "mean_intensity", "feature_dictionary", "patch_memory", "cae")
 NAMES = [name for name in detector_names() if not detector_class(name).learns_from_anomalies]
 
