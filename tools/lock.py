@@ -1,4 +1,4 @@
-"""Write requirements.lock: what `pip install .[book,sweep,export,dev]` brings, with the hashes of every file of each release.
+"""Write requirements.lock: what `pip install` with all extras brings, with the hashes of every file of each release.
 
 Pins that are in the lock stay as long as pyproject.toml allows them, so that one more dependency moves no other;
 `lock.py upgrade` takes the newest of everything. pip resolves in a throw-away environment and installs nothing. What
@@ -25,10 +25,11 @@ from pip._vendor.packaging.markers import default_environment
 from pip._vendor.packaging.requirements import Requirement
 
 LOCK = environment.LOCK
-HEADER = """\
-# The versions this book was tested with, and the hashes of their files: what `pip install .[book,sweep,export,dev]`
-# brought on Python {python}. Made by `make lock`; do not edit by hand. pyproject.toml holds the floors; a test compares the two.
-"""
+HEADER = (
+    "# The versions this book was tested with, and the hashes of their files: what `pip install "
+    ".[book,sweep,export,dev]`\n# brought on Python {python}. Made by `make lock`; do not edit by hand. pyproject.toml "
+    "holds the floors; a test compares the two.\n"
+)
 SYSTEMS = {"linux": "Linux", "darwin": "Darwin"}
 PROCESSORS = ("x86_64", "aarch64", "arm64")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")

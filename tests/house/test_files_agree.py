@@ -15,7 +15,6 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-import environment
 import lock
 
 ROOT = Path(__file__).resolve().parents[2]
