@@ -197,7 +197,8 @@ def nearest_distances(places: Tensor, memory: Tensor) -> Tensor:
     """
     squares = memory.square().sum(1)
     parts = []
-    for first in range(0, len(places), PORTION):  # split() would be exported with portions larger than the whole
+    # Not split(), which would be exported with portions larger than the whole.
+    for first in range(0, len(places), PORTION):
         part = places[first : first + PORTION]
         nearest = torch.addmm(squares, part, memory.T, alpha=-2).argmin(1)
         parts.append((part - memory[nearest]).norm(dim=1))
