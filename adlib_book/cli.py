@@ -108,10 +108,12 @@ def chapters_sentences(
     for each in map(Workspace.here().chapter, _chapters(name, all_)):
         notebook, bindings = nbformat.read(each, as_version=4), sentences.read(sentences.path_of(each))
         if write:
-            lines += [f"{each.stem} {line}" for line in sentences.rewrite(notebook, bindings)]
+            changed = sentences.rewrite(notebook, bindings, sentences.chapter_at(each))
+            lines += [f"{each.stem} {line}" for line in changed]
             sentences.write(sentences.path_of(each), bindings)
             write_atomic(each, nbformat.writes(notebook) + "\n")
-        lines += [f"{each.stem} {line}" for line in sentences.findings(notebook, bindings)]
+        faults = sentences.findings(notebook, bindings, sentences.chapter_at(each))
+        lines += [f"{each.stem} {line}" for line in faults]
     typer.echo("\n".join(lines) or "every decimal is what its expression gives")
     _end(1 if lines else 0)
 

@@ -50,13 +50,16 @@ class Workspace:
         return {path.stem: path for path in sorted((self.root / "notebooks").glob("*.ipynb"))}
 
     def chapter(self, name: str) -> Path:
-        """The notebook of a chapter, by its full name or by an unambiguous beginning such as "01".
+        """The notebook of a chapter, by its full name or by an unambiguous beginning such as "01" or "01e".
+
+        "01" is the chapter with that number, not its evidence page 01e.
 
         Raises:
             ValueError: no chapter, or more than one, has that name.
         """
         known = self.chapters()
-        matches = [name] if name in known else [each for each in known if each.startswith(name)]
+        matches = [name] if name in known else [each for each in known if each.startswith(f"{name}_")]
+        matches = matches or [each for each in known if each.startswith(name)]
         if not matches:
             raise unknown_name("chapter", name, known)
         if len(matches) > 1:

@@ -26,7 +26,7 @@ def watched_numbers(records: Iterable[Mapping[str, Any]], workspace: Workspace) 
         workspace: for baselines and history.
     """
     sections, past = [], {}
-    for record in records:
+    for record in filter(lambda each: each["metrics"], records):  # an evidence page reports no number
         profile, name = record["profile"], record["chapter"]
         if profile not in past:
             past[profile] = history.runs(workspace, profile)

@@ -204,11 +204,9 @@ def write_numbers(stage: Path, record: Mapping[str, Any]) -> str:
     writer.writerow(("metric", "value", "run"))
     writer.writerows((key, repr(value), record.get("id", "")) for key, value in numbers.items())
     write_atomic(stage / MADE / f"{name}.csv", table.getvalue())
-    links = {
-        "executed notebook": f"../_sources/notebooks/{name}.ipynb",
-        "numbers as CSV": f"../_static/made/{name}.csv",
-        "as JSON": f"../_static/made/{name}.json",
-    }
+    links = {"executed notebook": f"../_sources/notebooks/{name}.ipynb"}
+    if numbers:
+        links |= {"numbers as CSV": f"../_static/made/{name}.csv", "as JSON": f"../_static/made/{name}.json"}
     text = " · ".join(f'<a download href="{href}">{words}</a>' for words, href in links.items())
     return f'<p class="downloads">Download: {text}</p>'
 

@@ -15,6 +15,9 @@ vouch for cannot be bound, and has to be said by that cell (`adlib_book.reading.
 state after that cell, `module(name)` imports, `written(cell or module, number)` finds a number in source code, and
 functions under "helpers" keep expressions short. "given ..." says why a decimal has no source. The last line is a
 claim, since its left side is no decimal: words that stand in the cell, and an expression that has to be true.
+
+A chapter's expressions also see what the code and the helpers of its evidence page define (`evidence_of`), as if that
+page stood above the chapter: what the chapter says in short, the page shows at length.
 """
 
 from __future__ import annotations
@@ -111,6 +114,22 @@ def path_of(notebook: Path) -> Path:
     return notebook.parent / "numbers" / f"{notebook.stem}.yml"
 
 
+def evidence_of(notebook: Path) -> Path | None:
+    """The evidence page of a chapter: of 04_cae_vs_sdn.ipynb, the notebook beside it whose name begins with 04e_."""
+    number, _, _ = notebook.stem.partition("_")
+    return next(notebook.parent.glob(f"{number}e_*.ipynb"), None)
+
+
+def chapter_at(path: Path) -> Chapter:
+    """What evaluates the bindings of the chapter at a path: its own code, with its evidence page above it."""
+
+    def opened(page: Path) -> tuple[nbformat.NotebookNode, str]:
+        return nbformat.read(page, as_version=4), read(path_of(page)).get("helpers", "")
+
+    evidence = evidence_of(path)
+    return Chapter(*opened(path), above=opened(evidence) if evidence else None)
+
+
 def findings(
     notebook: nbformat.NotebookNode, bindings: dict[str, Any], chapter: Chapter | None = None
 ) -> list[str]:
@@ -119,13 +138,15 @@ def findings(
     Args:
         notebook: a chapter.
         bindings: from `read`.
-        chapter: made of both, if it is there already.
+        chapter: from `chapter_at`; by default made of notebook and bindings, without an evidence page.
     """
     chapter = chapter or Chapter(notebook, bindings.get("helpers", ""))
     return [fault for each in decimals(notebook, bindings) if (fault := chapter.fault(each))]
 
 
-def rewrite(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[str]:
+def rewrite(
+    notebook: nbformat.NotebookNode, bindings: dict[str, Any], chapter: Chapter | None = None
+) -> list[str]:
     """Bring prose and bindings to what the expressions give now.
 
     What has no expression is entered as UNBOUND, and what has lost its decimal or claim is left out.
@@ -134,11 +155,12 @@ def rewrite(notebook: nbformat.NotebookNode, bindings: dict[str, Any]) -> list[s
 
     Args:
         notebook, bindings: as for `findings`; both are changed.
+        chapter: as for `findings`.
 
     Returns:
         One line per number that has changed, and per binding that was left out.
     """
-    chapter = Chapter(notebook, bindings.get("helpers", ""))
+    chapter = chapter or Chapter(notebook, bindings.get("helpers", ""))
     changes: list[str] = []
     by_cell: dict[str, list[Decimal]] = {cell: [] for cell, _ in texts(notebook)}
     for each in decimals(notebook, bindings):
@@ -213,19 +235,34 @@ class Chapter:
     Args:
         notebook: a chapter.
         helpers: Python functions for expressions; they see the same names as the expression.
+        above: notebook and helpers of its evidence page, taken to stand above the chapter.
+
+    Raises:
+        ValueError: the two notebooks have a cell id in common.
     """
 
-    def __init__(self, notebook: nbformat.NotebookNode, helpers: str = ""):
+    def __init__(
+        self,
+        notebook: nbformat.NotebookNode,
+        helpers: str = "",
+        above: tuple[nbformat.NotebookNode, str] | None = None,
+    ):
+        earlier, more = (above[0].cells, above[1]) if above else ([], "")
+        if shared := {cell.id for cell in earlier} & {cell.id for cell in notebook.cells}:
+            raise ValueError(f"chapter and evidence page share the cell ids {', '.join(sorted(shared))}.")
+        cells = [*earlier, *notebook.cells]
         self._helpers = {
-            name: each for each in map(_Statement, ast.parse(helpers).body) for name in each.binds
+            name: each
+            for each in map(_Statement, ast.parse(f"{more}\n{helpers}").body)
+            for name in each.binds
         }
-        self._code = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+        self._code = {cell.id: cell.source for cell in cells if cell.cell_type == "code"}
         self._statements: list[_Statement] = []
         self._end: dict[str, int] = {}  # of each cell, in statements
         self._names_after: dict[int, dict[str, Any]] = {}
         self._helped: dict[tuple[str, int], Any] = {}
         self._values: dict[tuple[str, str], float] = {}
-        for cell in notebook.cells:
+        for cell in cells:
             if cell.cell_type == "code" and "starter" not in cell.metadata.get("tags", []):
                 source = re.sub(r"^(\s*)[%!].*$", r"\1pass", cell.source, flags=re.MULTILINE)
                 self._statements += map(_Statement, ast.parse(source).body)

@@ -50,7 +50,8 @@ def test_the_decimals_of_an_executed_page_are_what_they_claim_to_be(name):
             continue
         executed = nbformat.read(path, as_version=4)
         if profile == "smoke":  # an older page of another profile gets its prose when it is built
-            assert not sentences.findings(executed, bindings)
+            chapter = sentences.chapter_at(WORKSPACE.chapter(name))
+            assert not sentences.findings(executed, bindings, chapter)
         for cell in executed.cells:
             for output in cell.get("outputs", []):
                 data = output.get("data", {})

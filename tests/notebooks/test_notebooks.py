@@ -15,7 +15,10 @@ from adlib_book.site.stage import page_names
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+EVIDENCE = [path for path in CHAPTERS if re.match(r"\d+e_", path.stem)]
 LONGEST_CELL = 25
+# Words of a page, without code, tables, formulas, headings and folded solutions.
+MOST_WORDS = 3_500
 # A paragraph or point of a list ends where a new claim begins.
 LONGEST_PARAGRAPH, MOST_NUMBERS = 110, 6
 NOT_PROSE = re.compile(
@@ -28,7 +31,8 @@ NOT_PROSE = re.compile(
 POINT = re.compile(r"^[ \t]*(?:[*-]|\d+\.) ", re.MULTILINE)
 REFERENCE = re.compile(r"\b(?:chapters?|foundations|tables?) \d+(?:(?:,| and| to) \d+)*", re.IGNORECASE)
 NUMBER = re.compile(r"(?<![\w.-])\d[\d,.]*")
-# A chapter says these things, in headings or in bold at the start of a paragraph.
+FOLDED = re.compile(r"^`{4}\{solution-start\}.*?^`{4}\{solution-end\}\n`{4}", re.MULTILINE | re.DOTALL)
+# A chapter says these things, in headings or in bold at the start of a paragraph; an evidence page needs no exercises.
 SAYS = {
     "objectives": r"objectives|you will",
     "time": r"\bminutes?\b",
@@ -39,12 +43,11 @@ SAYS = {
 
 
 def pytest_generate_tests(metafunc):
-    if "notebook" in metafunc.fixturenames:
-        metafunc.parametrize(
-            "notebook",
-            [nbformat.read(path, as_version=4) for path in CHAPTERS],
-            ids=[p.stem for p in CHAPTERS],
-        )
+    """`notebook` is each of them in turn, `chapter` those that are read from top to bottom: no evidence pages."""
+    for name, paths in {"notebook": CHAPTERS, "chapter": [p for p in CHAPTERS if p not in EVIDENCE]}.items():
+        if name in metafunc.fixturenames:
+            notebooks = [nbformat.read(path, as_version=4) for path in paths]
+            metafunc.parametrize(name, notebooks, ids=[path.stem for path in paths])
 
 
 def code(notebook):
@@ -106,8 +109,40 @@ def test_there_is_no_branch_for_tests(notebook):
 
 
 @pytest.mark.parametrize("what", SAYS)
-def test_it_says_what_every_chapter_says(notebook, what):
-    assert re.search(SAYS[what], prose(notebook), re.IGNORECASE | re.MULTILINE), f"no {what}"
+def test_it_says_what_every_chapter_says(chapter, what):
+    assert re.search(SAYS[what], prose(chapter), re.IGNORECASE | re.MULTILINE), f"no {what}"
+
+
+def test_a_chapter_is_read_in_one_evening(notebook):
+    if re.match(r"# [123] ", prose(notebook)):
+        pytest.skip("its evidence page is still to be written")
+    words = sum(len(each.split()) for each in paragraphs(FOLDED.sub("", prose(notebook))))
+    assert words <= MOST_WORDS, f"{words} words; what a specialist looks up belongs onto the evidence page"
+
+
+@pytest.mark.parametrize("path", EVIDENCE, ids=lambda path: path.stem)
+def test_chapter_and_evidence_page_lead_to_each_other_and_train_once(path):
+    evidence = nbformat.read(path, as_version=4)
+    (above,) = (each for each in CHAPTERS if each.stem.startswith(path.stem.partition("e_")[0] + "_"))
+    assert f"({path.name}" in prose(nbformat.read(above, as_version=4))
+    assert f"({above.name}" in prose(evidence)
+    assert re.search(SAYS["references"], prose(evidence), re.MULTILINE | re.IGNORECASE)
+    for cell in code(evidence):
+        assert "report(" not in cell.source, (
+            "an evidence page is made from the ledger; live numbers are the chapter's"
+        )
+
+
+def anchors(notebook) -> set[str]:
+    """Anchors of headings, as MyST makes them: the words in small letters, joined by hyphens."""
+    headings = re.findall(r"^#+ (.+)", prose(notebook), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.strip().lower()).replace(" ", "-") for each in headings}
+
+
+def test_links_into_other_chapters_lead_to_headings(notebook):
+    for name, anchor in re.findall(r"\]\((\w+\.ipynb)#([^)]+)\)", prose(notebook)):
+        there = anchors(nbformat.read(ROOT / "notebooks" / name, as_version=4))
+        assert anchor in there, f"{name} has no heading {anchor}; it has {', '.join(sorted(there))}"
 
 
 def test_it_begins_with_its_title_and_has_one(notebook):
@@ -172,11 +207,11 @@ def test_the_summary_is_a_list(notebook):
     assert len(points) >= 2, f"{len(points)} points; a summary is a list, each point beginning with '* '"
 
 
-def test_there_are_questions_to_test_oneself(notebook):
+def test_there_are_questions_to_test_oneself(chapter):
     """Folded answers, in the form ```{admonition} 1. Question?, below the heading Self-test."""
     asked = re.findall(
         r"^```\{admonition\} (\d+)\. (.+)\n:class: dropdown tip\n(.+)\n```$",
-        section(notebook, "Self-test"),
+        section(chapter, "Self-test"),
         re.MULTILINE,
     )
     assert len(asked) >= 3, f"{len(asked)} questions"
@@ -203,8 +238,8 @@ def test_each_exercise_has_a_beginning_to_complete(notebook):
     assert [re.search(r'your_turn\("([\w-]+)"\)', source)[1] for source in starters] == labels
 
 
-def test_numbers_are_reported(notebook):
-    assert any(re.search(r"\breport\(", cell.source) for cell in code(notebook))
+def test_numbers_are_reported(chapter):
+    assert any(re.search(r"\breport\(", cell.source) for cell in code(chapter))
 
 
 def test_every_figure_says_where_it_comes_from(notebook):

@@ -21,7 +21,7 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def opened(path: Path):
     """A chapter, its bindings, and what evaluates them."""
     notebook, bindings = nbformat.read(path, as_version=4), sentences.read(sentences.path_of(path))
-    return notebook, bindings, sentences.Chapter(notebook, bindings.get("helpers", ""))
+    return notebook, bindings, sentences.chapter_at(path)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
@@ -121,6 +121,22 @@ def test_an_expression_sees_what_stands_above_it_and_no_more():
     early = sentences.findings(page("Already 0.873?"), {"text-0": [{"0.873": 'rows["PCA"]'}]})
     assert "NameError" in early[0]
     assert not sentences.findings(page("Later 0.873."), {"text-0": [{"0.873": 'code | rows["PCA"]'}]})
+
+
+def test_a_chapter_s_expressions_see_its_evidence_page(tmp_path):
+    evidence = new_notebook(cells=[new_code_cell("table = {'PCA': 0.873}", id="e-table")])
+    nbformat.write(page("PCA has 0.873."), tmp_path / "01_tiny.ipynb")
+    nbformat.write(evidence, tmp_path / "01e_tiny_evidence.ipynb")
+    (tmp_path / "numbers").mkdir()
+    helpers = {"helpers": "def of(name):\n    return table[name]\n"}
+    sentences.write(tmp_path / "numbers" / "01e_tiny_evidence.yml", helpers)
+    notebook = nbformat.read(tmp_path / "01_tiny.ipynb", as_version=4)
+    bound = {"text-0": [{"0.873": 'of("PCA")'}]}
+    assert sentences.findings(notebook, bound, sentences.chapter_at(tmp_path / "01_tiny.ipynb")) == []
+    assert len(sentences.findings(notebook, bound)) == 1
+    shared = (new_notebook(cells=[new_code_cell("", id="code")]), "")
+    with pytest.raises(ValueError, match="share the cell ids code"):
+        sentences.Chapter(notebook, above=shared)
 
 
 def test_numbers_are_brought_up_to_date_in_prose_and_bindings(tmp_path):
