@@ -259,8 +259,9 @@ def pixel_auroc(masks: ArrayLike, maps: ArrayLike) -> float:
 
     Source: Bergmann et al. 2019 (MVTec AD); the warning: Zavrtanik et al. 2021 (DRAEM).
     """
-    truth, values = _masks_and_maps(masks, maps)
-    return float(sk.roc_auc_score(truth.ravel(), values.ravel()))
+    ranks = _ranks(*_masks_and_maps(masks, maps))
+    pairs = ranks.normal * len(ranks.above)
+    return float(1 - (2 * ranks.above.sum() + ranks.tied.sum()) / (2 * pairs))
 
 
 def pixel_average_precision(masks: ArrayLike, maps: ArrayLike) -> float:
@@ -278,8 +279,8 @@ def pixel_average_precision(masks: ArrayLike, maps: ArrayLike) -> float:
 
     Source: Zavrtanik et al. 2021 (DRAEM), section 4.
     """
-    truth, values = _masks_and_maps(masks, maps)
-    return float(sk.average_precision_score(truth.ravel(), values.ravel()))
+    ranks = _ranks(*_masks_and_maps(masks, maps))
+    return float((ranks.found / (ranks.found + ranks.above + ranks.tied)).mean())
 
 
 def pixel_metrics(masks: ArrayLike, maps: Mapping[str, ArrayLike]) -> pd.DataFrame:
@@ -313,7 +314,8 @@ def aupro(masks: ArrayLike, maps: ArrayLike, max_fpr: float = 0.3) -> float:
     integrated (trapezoid) over the false-positive rate on the normal pixels of *all* images, good ones
     included, from 0 to max_fpr, and divided by max_fpr. A constant map gets max_fpr / 2.
 
-    Exact: every distinct value of the maps is a threshold. One sort, O(P log P) for P = N * H * W pixels.
+    Exact: every distinct value of the maps is a threshold. A defective pixel adds its weight to PRO from the
+    false-positive rate on at which it is found, so it adds to the area what is left of the axis there.
 
     Args:
         masks: shape (N, H, W), bool or 0/1, 1 = defective pixel; all 0 for good images.
@@ -331,14 +333,11 @@ def aupro(masks: ArrayLike, maps: ArrayLike, max_fpr: float = 0.3) -> float:
     if not 0.0 < max_fpr <= 1.0:
         raise ValueError(f"max_fpr is {max_fpr}; expected a rate in (0, 1]. The literature uses 0.3.")
     truth, values = _masks_and_maps(masks, maps)
-    order, ends = _descending(values.ravel())
-    fpr = np.cumsum(~truth.ravel()[order], dtype=np.int64)[ends] / np.count_nonzero(~truth)
-    pro = np.cumsum(_region_weights(truth).ravel()[order])[ends]
-    fpr, pro = np.concatenate([[0.0], fpr]), np.concatenate([[0.0], pro])
-    inside = int(np.searchsorted(fpr, max_fpr, side="right"))
-    at_limit = np.interp(max_fpr, fpr[inside - 1 : inside + 1], pro[inside - 1 : inside + 1])
-    fpr, pro = np.append(fpr[:inside], max_fpr), np.append(pro[:inside], at_limit)
-    return float(min(sk.auc(fpr, pro) / max_fpr, 1.0))  # the sum of weights may end at 1 + 1e-16
+    ranks = _ranks(truth, values)
+    begin, width = ranks.above / ranks.normal, ranks.tied / ranks.normal  # PRO rises evenly across a tie
+    inside = np.clip(max_fpr - begin, 0.0, width)
+    area = np.maximum(max_fpr - begin - width, 0.0) + inside**2 / (2 * np.where(width > 0, width, 1.0))
+    return float(min((_region_weights(truth)[ranks.order] * area).sum() / max_fpr, 1.0))
 
 
 def paired_interval(differences: ArrayLike, level: float = 0.95) -> PairedInterval:
@@ -393,22 +392,38 @@ def smallest_visible_difference(deviation: float, runs: int) -> float:
     return float((t.ppf(0.975) + t.ppf(0.8)) * deviation * np.sqrt(2 / runs))
 
 
+class _Ranks(NamedTuple):
+    """Where each defective pixel stands, by rising score; all but `normal` one per defective pixel.
+
+    order: its number among the defective pixels, row by row. above, tied: normal pixels that score more, and the same.
+    found: defective pixels that score as much or more. normal: how many normal pixels there are.
+    """
+
+    order: NDArray[np.intp]
+    above: NDArray[np.intp]
+    tied: NDArray[np.intp]
+    found: NDArray[np.intp]
+    normal: int
+
+
+def _ranks(truth: NDArray[np.bool_], values: NDArray[np.floating]) -> _Ranks:
+    """Sorting normal pixels alone, without their places, is twenty times as fast as ordering all pixels."""
+    normal, defective = np.sort(values[~truth]), values[truth]
+    order = np.argsort(defective)
+    defective = defective[order]
+    below, up_to = (np.searchsorted(normal, defective, side) for side in ("left", "right"))
+    found = len(defective) - np.searchsorted(defective, defective, "left")
+    return _Ranks(order, len(normal) - up_to, up_to - below, found, len(normal))
+
+
 def _region_weights(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """What one pixel adds to PRO, (N, H, W): 1 / (pixels of its region * number of regions); 0 if normal."""
+    """What each defective pixel adds to PRO: 1 / (pixels of its region * number of regions), row by row."""
     within_an_image = np.zeros((3, 3, 3), dtype=bool)
     within_an_image[1] = True  # 8-connected in the plane, never from one image to the next
-    regions, count = ndimage.label(truth, structure=within_an_image)
-    sizes = np.bincount(regions.ravel(), minlength=count + 1)
-    weights = 1.0 / (np.maximum(sizes, 1) * count)
-    weights[0] = 0.0
-    return weights[regions]
-
-
-def _descending(values: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices by falling value, and the last place of each run of ties: ties share one threshold."""
-    order = np.argsort(-values)
-    ordered = values[order]
-    return order, np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    defective = truth[truth.any((1, 2))]
+    labels, count = ndimage.label(defective, structure=within_an_image)
+    regions = labels[defective]
+    return 1.0 / (np.bincount(regions)[regions] * count)
 
 
 def _array(values: ArrayLike) -> NDArray[Any]:

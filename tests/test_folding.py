@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import warnings
 
@@ -13,7 +14,7 @@ from torch.testing import assert_close
 from adlib.data import LabelledAnomalies
 from adlib.detectors import detector_class, detector_names, make_detector
 from adlib.detectors.collapse import CollapseWarning
-from adlib.folding import FoldedNetworks, folded
+from adlib.folding import FoldedNetworks, ScoringConvolution, ScoringTransposed, folded
 from adlib_book.nightly import trajectories
 
 
@@ -90,7 +91,54 @@ def test_scores_are_those_of_the_networks_as_they_were_trained(name):
             assert_close(
                 detector._score_of(scored, score), score_alone(detector, images, score), rtol=1e-9, atol=1e-12
             )
+        single = in_float32(detector).anomaly_score(images).double()
+        plain_score = plain.scores[detector.config.score]
+        assert_close(single, plain_score, rtol=1e-3, atol=1e-6)
+        assert torch.equal(single > plain_score.mean(), plain_score > plain_score.mean())
     assert all(parameter.requires_grad for parameter in detector.networks.parameters())
+
+
+def in_float32(detector):
+    """The same detector as users have it: weights in float32."""
+    settings = dataclasses.replace(detector.config, precision="fp32")
+    twin = type(detector)(detector.image_shape, settings, device="cpu")
+    twin.networks.load_state_dict(detector.networks.state_dict())
+    twin.networks.float()
+    return twin
+
+
+LAYERS = {
+    "one product for few places": (nn.Conv2d(8, 6, 4, 2, 1), 8),
+    "too many places": (nn.Conv2d(3, 6, 3, 1, 1, bias=False), 32),
+    "the whole input": (nn.Conv2d(8, 6, 4), 4),
+    "an uneven rest": (nn.Conv2d(8, 6, 5, 3), 9),
+    "from one place": (nn.ConvTranspose2d(8, 6, 4), 1),
+    "from one place without bias": (nn.ConvTranspose2d(8, 6, 4, 1, 0, bias=False), 1),
+    "to an image": (nn.ConvTranspose2d(8, 3, 4, 2, 1), 16),
+    "wide and small": (nn.ConvTranspose2d(256, 6, 4, 2, 1, bias=False), 4),
+    "wide and large": (nn.ConvTranspose2d(256, 6, 4, 2, 1), 8),
+    "another kernel": (nn.ConvTranspose2d(8, 6, 6, 2, 2), 8),
+}
+
+
+@pytest.mark.parametrize("what", LAYERS)
+def test_each_way_to_convolve_gives_the_same(what):
+    layer, side = LAYERS[what]
+    quick = folded(nn.ModuleDict({"net": nn.Sequential(layer.double())}))["net"]
+    assert type(quick[0]) in (ScoringConvolution, ScoringTransposed)
+    for count in (1, 3):
+        images = torch.rand(count, layer.in_channels, side, side + 2 * (side > 4), dtype=torch.float64)
+        with torch.no_grad():
+            assert_close(quick(images), layer(images), rtol=1e-12, atol=1e-12)
+        images.requires_grad_()  # AnoGAN's search goes back through the copy
+        slope, expected = (torch.autograd.grad(each(images).sum(), images)[0] for each in (quick, layer))
+        assert_close(slope, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_layers_for_which_nothing_is_gained_stay():
+    layers = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, dilation=2)
+    networks = nn.ModuleDict({"net": nn.Sequential(*layers, nn.Conv2d(4, 4, (3, 5)))})
+    assert FoldedNetworks().of(networks) is networks
 
 
 def score_alone(detector, images, score):
@@ -132,3 +180,35 @@ def test_the_score_alone_costs_fewer_passes():
     assert passes["D3"] == ("encoder", "decoder")
     assert passes["D1"] == passes["D2"] == ("encoder", "decoder", "discriminator")
     assert detector_class("ganomaly").Config.live().score in passes
+
+
+# Convolutions that one score costs, AnoGAN's search included; more of them is a speed-up lost.
+CONVOLUTIONS = {
+    "anogan": 42, "began": 10, "cae": 8, "cnn_classifier": 5, "dagan": 8, "dagan_balanced": 8, "deep_svdd": 3,
+    "dual_discriminator": 8, "f_anogan": 10, "ganomaly": 9, "oe_sdn": 63, "sdn": 63, "skip_ganomaly": 16,
+    "ssim_ae": 18, "unet": 8, "vae": 32,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_score_costs_no_more_convolutions_than_it_did(name):
+    detector = trajectories.small_detector(name)
+    images, calls = trajectories.images(3, detector.image_shape[-1], seed=2), []
+    hook = nn.modules.module.register_module_forward_hook(lambda module, *_: calls.append(type(module)))
+    try:
+        detector.anomaly_score(images)
+    finally:
+        hook.remove()
+    convolutions = [kind for kind in calls if issubclass(kind, nn.Conv2d | nn.ConvTranspose2d)]
+    assert len(convolutions) <= CONVOLUTIONS[name]
+
+
+def test_portions_of_large_images_are_smaller(monkeypatch):
+    for side, expected in ((32, 64), (256, 16), (1100, 1)):
+        detector, sizes = make_detector("mean_intensity", (1, side, side), device="cpu"), []
+        monkeypatch.setattr(
+            detector, "normalise", lambda images, sizes=sizes: sizes.append(len(images)) or images
+        )
+        list(detector._portions(torch.zeros((70, 1, side, side), dtype=torch.uint8)))
+        assert sizes[0] == expected
+        assert sum(sizes) == 70

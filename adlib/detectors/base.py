@@ -40,6 +40,7 @@ from adlib.training import History, Schedule
 M = TypeVar("M", bound=nn.Module)
 THRESHOLD_QUANTILE = 0.95  # of the validation-normal scores: about 5 % false alarms by construction
 FORMAT = 2  # of saved files; 1: without format, version and digest
+PORTION_PIXELS = 2**20  # of images that are scored together: 64 of 128 x 128
 MAP_QUANTILE = 0.999  # of the validation-normal pixels: the top of the shared colour scale
 # Networks that score in the place of a detector's own, by its id(); of this thread, so that others may score too.
 _SCORING: ContextVar[Mapping[int, nn.ModuleDict]] = ContextVar("scoring", default=MappingProxyType({}))
@@ -356,14 +357,15 @@ class Detector(ABC):
         self.map_scale = _map_scale(seen.maps)
         self.other_scales = {name: _map_scale(maps) for name, maps in seen.other_maps.items()}
 
-    def examine(self, images: ImageSource, batch_size: int = 64) -> Examination:
+    def examine(self, images: ImageSource, batch_size: int | None = None) -> Examination:
         """Scores, maps and reconstructions of images, in portions, on the CPU.
 
         Args:
             images: uint8 (N, C, H, W), or whatever `adlib.data.as_images` takes: paths, a folder, Pillow images, camera
                 frames as numpy arrays in RGB (OpenCV gives BGR: image[..., ::-1]). What had to be converted or squeezed
                 is said in a warning.
-            batch_size: images per portion; it does not change a score (beyond float rounding).
+            batch_size: images per portion; it does not change a score (beyond float rounding). None: 64, and fewer
+                above 128 x 128 pixels, where larger portions take more memory and no less time.
         """
         with self._scoring():
             parts = [self.inference_step(part) for part in self._portions(images, batch_size)]
@@ -517,9 +519,10 @@ class Detector(ABC):
         finally:
             _SCORING.reset(token)
 
-    def _portions(self, images: ImageSource, batch_size: int = 64) -> Iterator[Tensor]:
+    def _portions(self, images: ImageSource, batch_size: int | None = None) -> Iterator[Tensor]:
         """Images, as in `examine`, as batches in [-1, 1] on the device."""
-        return map(self.normalise, self._checked(images).split(batch_size))
+        usual = min(64, max(1, PORTION_PIXELS // (self.image_shape[1] * self.image_shape[2])))
+        return map(self.normalise, self._checked(images).split(usual if batch_size is None else batch_size))
 
     def _checked(self, images: ImageSource) -> Tensor:
         if not isinstance(images, Tensor):
