@@ -39,7 +39,7 @@ TIER ?= nightly
 GITHUB_OUTPUT ?= /dev/stdout
 
 .PHONY: help book smoke check try test lint adlib faults soak format bench serve nightly keephistory lock upgrade wheel clean \
-	colab links datacheck workflows matrix fetchhistory publishhistory issues
+	colab links datacheck workflows matrix fetchhistory publishhistory publishcolab issues
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -107,6 +107,9 @@ fetchhistory: ## the history from its branch into _build/history
 
 publishhistory: ## this night's lines onto the history's branch
 	@$(run) adlib_book.nightly.history_branch publish
+
+publishcolab: ## the Colab editions of the notebooks onto the branch that the pages' Colab button names
+	@$(run) adlib_book.site.colab
 
 issues: ## open an issue for each failing chapter, close it when it heals
 	@$(run) adlib_book.nightly.issues

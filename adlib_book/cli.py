@@ -263,6 +263,31 @@ def site_pdf(profile: Profile = "live") -> None:
     typer.echo(print_book("html" if profile == "live" else f"html-{profile}"))
 
 
+@site.command("address")
+def site_address(
+    address: Annotated[str, typer.Argument(help="OWNER/REPOSITORY on GitHub, or a whole address")],
+) -> None:
+    """Set the public repository, once: source, issue and Colab buttons and the wheel for Colab follow from it."""
+    from adlib_book.runner.workspace import Workspace
+    from adlib_book.site.repository import pages_address, set_repository
+
+    written = set_repository(Workspace.here().root, address)
+    typer.echo(f"repository: {written}\npages: {pages_address(written)}")
+    typer.echo(
+        "Commit pyproject.toml. On the host, let workflows publish the pages (Settings, Pages, GitHub Actions)."
+    )
+
+
+@site.command("colab")
+def site_colab(folder: Annotated[Path, typer.Argument(help="where to write notebooks/")]) -> None:
+    """Write the Colab edition of every notebook: no directives, and a first cell that installs what belongs to it."""
+    from adlib_book.runner.workspace import Workspace
+    from adlib_book.site.colab import write_editions
+
+    for path in write_editions(Workspace.here(), folder):
+        typer.echo(path)
+
+
 @site.command("serve")
 def site_serve(port: int = 8000) -> None:
     """Show the built pages on this machine only."""

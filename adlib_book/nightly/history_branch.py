@@ -68,7 +68,7 @@ def publish(root: Path = ROOT) -> int:
     )
     for attempt in range(3):
         with tempfile.TemporaryDirectory(prefix="adlib-history-") as place:
-            branch = _checkout(root, Path(place) / "branch")
+            branch = checkout(root, Path(place) / "branch", BRANCH)
             added = sum(merge([source], branch / source.name) for source in sources)
             if not added:
                 return 0
@@ -83,18 +83,18 @@ def publish(root: Path = ROOT) -> int:
     raise AssertionError("not reached")
 
 
-def _checkout(root: Path, folder: Path) -> Path:
-    """The branch in a folder of its own, empty if it does not exist yet."""
+def checkout(root: Path, folder: Path, branch: str) -> Path:
+    """A branch of the repository's origin in a folder of its own, empty if it does not exist yet."""
     folder.mkdir()
     git(folder, "init", "--quiet")
     git(folder, "remote", "add", "origin", git(root, "remote", "get-url", "origin"))
     for setting in _token_settings(root):
         git(folder, "config", *setting.split(" ", 1))
-    if git(folder, "ls-remote", "--heads", "origin", BRANCH):
-        git(folder, "fetch", "--quiet", "--depth", "1", "origin", BRANCH)
-        git(folder, "checkout", "--quiet", "-b", BRANCH, "FETCH_HEAD")
+    if git(folder, "ls-remote", "--heads", "origin", branch):
+        git(folder, "fetch", "--quiet", "--depth", "1", "origin", branch)
+        git(folder, "checkout", "--quiet", "-b", branch, "FETCH_HEAD")
     else:
-        git(folder, "checkout", "--quiet", "--orphan", BRANCH)
+        git(folder, "checkout", "--quiet", "--orphan", branch)
     return folder
 
 

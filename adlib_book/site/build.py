@@ -17,7 +17,7 @@ from adlib_book.nightly import bands
 from adlib_book.runner.parallel import run_all
 from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace, pages_lock
-from adlib_book.site import pages
+from adlib_book.site import colab, pages
 from adlib_book.site.checks import check_pages, check_weight, make_reachable
 from adlib_book.site.stage import make_stage, page_names
 
@@ -77,6 +77,7 @@ def build_site(
         make_reachable(built)
         check_pages(built, names)
         pages.write_whole_book(built, names)
+        colab.complete_pages(built, workspace)
         check_weight(built)
         final = workspace.build / name
         shutil.rmtree(final, ignore_errors=True)

@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from adlib.files import write_atomic
+
 
 def repository_setting(root: Path) -> dict[str, str]:
     """The owner's one setting, `[tool.adlib]` in pyproject.toml.
@@ -25,6 +27,42 @@ def repository_setting(root: Path) -> dict[str, str]:
             "expected https://github.com/OWNER/REPOSITORY (or gitlab.com), or an empty text for none."
         )
     return {"repository": address, "branch": settings.get("branch", "main")}
+
+
+def set_repository(root: Path, address: str) -> str:
+    """Write the owner's one setting into pyproject.toml: buttons, Colab editions and the wheel follow from it.
+
+    Args:
+        root: the checkout.
+        address: https://HOST/OWNER/REPOSITORY, or OWNER/REPOSITORY on GitHub; "" takes the buttons away.
+
+    Returns:
+        The address as it was written.
+
+    Raises:
+        ValueError: an address of another form; pyproject.toml stays as it is.
+    """
+    path = root / "pyproject.toml"
+    before = path.read_text()
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", address):
+        address = f"https://github.com/{address}"
+    text, count = re.subn(
+        r'(?m)^repository = ".*"$', lambda _: f'repository = "{address.rstrip("/")}"', before, count=1
+    )
+    if not count:
+        raise ValueError(f"{path} has no line 'repository = ...' below [tool.adlib]; restore it from git.")
+    write_atomic(path, text)
+    try:
+        return repository_setting(root)["repository"]
+    except (ValueError, tomllib.TOMLDecodeError):
+        write_atomic(path, before)
+        raise
+
+
+def pages_address(repository: str) -> str:
+    """Where the host publishes a repository's pages, ending in a slash; "" without an address."""
+    match = re.fullmatch(r"https://(github|gitlab)\.com/([\w.-]+)/([\w.-]+)", repository)
+    return f"https://{match[2].lower()}.{match[1]}.io/{match[3]}/" if match else ""
 
 
 def with_repository(config: dict[str, Any], repository: str, branch: str) -> dict[str, Any]:

@@ -16,6 +16,9 @@ import pytest
 from colab_like import ABSENT, ROOT, Colab, build_wheel, canonical, needed, pack_again, package_index
 from nbformat.v4 import new_code_cell
 
+import adlib
+from adlib_book.site.colab import colab_edition, references
+
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FIRST = [path for path in CHAPTERS if path.stem.startswith("01")][:1]
 RUN = CHAPTERS if os.environ.get("ADLIB_COLAB") == "all" else FIRST
@@ -54,11 +57,16 @@ def first_code_cell(notebook):
     return next(cell for cell in notebook.cells if cell.cell_type == "code").source
 
 
+def edition(path):
+    """What the Colab button opens."""
+    articles = references(ROOT / "book" / "references.bib")
+    release = f"adlib-book=={adlib.__version__}"
+    return colab_edition(nbformat.read(path, as_version=4), path.stem, articles, requirement=release)
+
+
 def test_every_chapter_brings_itself_up_by_the_same_cell():
-    cells = {first_code_cell(nbformat.read(path, as_version=4)) for path in CHAPTERS}
-    assert len(cells) == 1, (
-        "the first code cell of all chapters has to be the same: it is tested once for all"
-    )
+    assert len({first_code_cell(edition(path)) for path in CHAPTERS}) == 1, "it is tested once for all"
+    assert len({first_code_cell(nbformat.read(path, as_version=4)) for path in CHAPTERS}) == 1
 
 
 def test_nothing_of_ours_is_there_before(colab):
@@ -74,7 +82,7 @@ def test_a_chapter_runs_alone(colab, path, tmp_path, monkeypatch):
     site = next((colab.folder / "venv" / "lib").glob("python*/site-packages"))
     for leftover in site.glob("adlib*"):  # each chapter finds the world as it was
         shutil.rmtree(leftover)
-    notebook = nbformat.read(path, as_version=4)
+    notebook = edition(path)
     notebook.cells = [new_code_cell(BEFORE), *notebook.cells, new_code_cell(AFTER)]
     place = tmp_path / "content"
     place.mkdir()
