@@ -41,7 +41,11 @@ class Trainable(Protocol):
     device: torch.device
     generator: torch.Generator
     networks: nn.ModuleDict
-    optimisers: dict[str, torch.optim.Optimizer]
+
+    @property
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """See above."""
+        ...
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import warnings
@@ -159,7 +160,6 @@ class Detector(ABC):
         with self.seeded(), _default_dtype(self.dtype):
             self.networks = nn.ModuleDict(self.build())
         self.networks.to(self.device).to(memory_format=torch.channels_last)
-        self.optimisers: dict[str, torch.optim.Optimizer] = self.build_optimisers()
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -183,6 +183,11 @@ class Detector(ABC):
     @networks.setter
     def networks(self, networks: nn.ModuleDict) -> None:
         self._networks = networks
+
+    @functools.cached_property
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers by name, made when a training asks for them: torch imports its compiler for the first one."""
+        return self.build_optimisers()
 
     @property
     def averaged_networks(self) -> nn.ModuleDict:
