@@ -15,13 +15,13 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote_plus
 
 import nbformat
 from nbformat import NotebookNode
 
-import adlib
 from adlib.errors import ChapterError
 from adlib.files import write_atomic
 from adlib_book.nightly.history_branch import checkout, git
@@ -30,7 +30,8 @@ from adlib_book.site.repository import pages_address, repository_setting
 
 BRANCH = "colab"
 WHEELS = "wheels"  # folder of the pages
-WHEEL = f"adlib_book-{adlib.__version__}-py3-none-any.whl"
+VERSION = metadata.version("adlib-book")
+WHEEL = f"adlib_book-{VERSION}-py3-none-any.whl"
 LEFT = re.compile(r"`{3,}\{[\w:-]+\}|\{[\w:-]+\}`|^:{3,}", re.MULTILINE)  # a directive or a role
 FENCE = re.compile(r"^(`{3,})\{([\w:-]+)\}[ ]*(.*)\n((?:.*\n)*?)\1[ ]*$", re.MULTILINE)
 CITE = re.compile(r"\{cite(:t)?\}`([^`]+)`")
@@ -139,7 +140,7 @@ def colab_edition(
     for cell in edition.cells:
         if cell.cell_type == "code":
             if first:
-                cell.source = INSTALL.format(requirement=requirement, version=adlib.__version__).rstrip("\n")
+                cell.source = INSTALL.format(requirement=requirement, version=VERSION).rstrip("\n")
                 first = False
             elif inside and not cell.source.startswith("%%"):
                 cell.source = f"# @title Solution: {inside}\n{cell.source}"
@@ -235,7 +236,7 @@ def write_editions(workspace: Workspace, folder: Path) -> list[Path]:
     """
     pages = pages_address(repository_setting(workspace.root)["repository"])
     articles = references(workspace.root / "book" / "references.bib")
-    requirement = f"{pages}{WHEELS}/{WHEEL}" if pages else f"adlib-book=={adlib.__version__}"
+    requirement = f"{pages}{WHEELS}/{WHEEL}" if pages else f"adlib-book=={VERSION}"
     files = []
     for name, path in workspace.chapters().items():
         notebook = nbformat.read(path, as_version=4)
@@ -259,7 +260,7 @@ def publish(root: Path) -> int:
         git(branch, "add", ".")
         if not git(branch, "status", "--porcelain"):
             return 0
-        git(branch, "commit", "--quiet", "-m", f"Colab editions of adlib-book {adlib.__version__}")
+        git(branch, "commit", "--quiet", "-m", f"Colab editions of adlib-book {VERSION}")
         git(branch, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
     return len(files)
 
