@@ -34,6 +34,34 @@ from adlib.errors import unknown_name
 LEGEND = "~ recalled, not verified; † taken over from another paper; lost: printed, not to be read; –: not in print"
 CHUNG_COPIED = ("ocsvm", "isolation_forest", "anogan", "deep_svdd")
 CHUNG_SURFACES_COPIED = ("anogan", "feature_dictionary", "ssim_ae")
+# In the order of the chapters: table -> what it holds, and the paper's own number for it.
+TITLES = {
+    "mvtec_counts": (
+        "MVTec AD: images and defects of each category",
+        "Bergmann et al. 2019, table of the data",
+    ),
+    "tang_contamination": ("GANomaly with abnormal images mixed into training", "Tang et al., Table I"),
+    "tang_distances": ("GANomaly by residual distance", "Tang et al., Tables II and III"),
+    "tang_wood": ("GANomaly on the authors' own wood line", "Tang et al., Table IV"),
+    "anomalib_ganomaly": (
+        "GANomaly in another implementation",
+        "benchmark in anomalib's repository, April 2025",
+    ),
+    "dagan_recalled": ("DAGAN and its rivals on MVTec AD", "Tang et al. 2020 (DAGAN), recalled"),
+    "kim_imbalances": ("Four imbalances and their remedies", "Kim et al. 2020, Table 1"),
+    "kim_weights": ("Weights of the six losses", "Kim et al. 2020, Table 2"),
+    "kim_defects": ("Metal surfaces", "Kim et al. 2020, Table 4"),
+    "kim_mnist": ("MNIST, each digit normal in turn", "Kim et al. 2020, Table 5"),
+    "kim_fashion_mnist": ("Fashion-MNIST, each class normal in turn", "Kim et al. 2020, Table 5"),
+    "kim_cifar10": ("CIFAR-10, each class normal in turn", "Kim et al. 2020, Table 5"),
+    "kim_cifar100": ("CIFAR-100, each superclass normal in turn", "Kim et al. 2020, Table 5"),
+    "kim_ablation": ("One loss after the other, on the class bird", "Kim et al. 2020, Table 6"),
+    "kim_speed": ("Images per second", "Kim et al. 2020, section 4.3"),
+    "chung_classes": ("Style distillation: classes of MNIST and CIFAR-10", "Chung et al. 2020, Table 1"),
+    "chung_surfaces": ("Style distillation: maps on MVTec AD", "Chung et al. 2020, Table 2"),
+    "chung_transforms": ("Style distillation: kinds of outliers", "Chung et al. 2020, Table 3"),
+    "bergmann_surfaces": ("Five methods' maps on MVTec AD", "Bergmann et al. 2019, as reproduced in slides"),
+}
 _CITED = " (cited)"  # ends the name of a column that a paper has taken over
 _KIM_SETS = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 

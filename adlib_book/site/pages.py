@@ -128,6 +128,34 @@ def write_settings(stage: Path) -> None:
     write_atomic(page, page.read_text() + "\n" + "\n".join(parts) + "\n")
 
 
+def write_printed_tables(stage: Path) -> None:
+    """Append every printed table to the page about them, whole, each cell with its mark."""
+    from adlib.detectors import detector_titles
+    from adlib_book import published
+
+    titles, parts = detector_titles(), []
+    for name, (title, source) in published.TITLES.items():
+        table = published.marked(name).rename(columns=titles, index=titles)
+        if len(table.columns) > 8:  # rather long than wide: a class in each row
+            table = table.T.rename_axis(table.index.name)
+        kinds = [
+            kind
+            for kind in ("printed", "cited", "recalled", "lost")
+            if kind in published.origins(name).to_numpy()
+        ]
+        parts += [f"## {title}", "", f"*{source}; {', '.join(kinds)}.* `published.marked({name!r})`", ""]
+        parts += [
+            f"| {table.index.name} | {' | '.join(table.columns)} |",
+            "|---" * (len(table.columns) + 1) + "|",
+        ]
+        parts += [
+            f"| {' | '.join((str(row), *cells))} |" for row, cells in zip(table.index, table.to_numpy())
+        ]
+        parts += [""]
+    page = stage / "book" / "printed_tables.md"
+    write_atomic(page, page.read_text() + "\n" + "\n".join(parts) + "\n")
+
+
 def _cells(row: Mapping[str, Any], usual: str) -> tuple[str, ...]:
     """One row of the page about settings; a setting in words has no value in our profiles."""
     printed = f"{'~' if row['origin'] == 'recalled' else ''}{row['printed']}" if row["printed"] else "–"

@@ -48,6 +48,8 @@ def make_stage(records: Sequence[Mapping[str, Any]], workspace: Workspace) -> Pa
         pages.write_data(stage)
     if (stage / "book" / "settings.md").is_file():
         pages.write_settings(stage)
+    if (stage / "book" / "printed_tables.md").is_file():
+        pages.write_printed_tables(stage)
     if (stage / "book" / "watched_numbers.md").is_file():
         numbers.write_page(stage / "book" / "watched_numbers.md", records, workspace)
     if divergence.path(workspace.root).is_file():

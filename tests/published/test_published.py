@@ -44,6 +44,7 @@ from adlib_book.published import (
     tang_wood,
 )
 from adlib_book.runner.inputs import READ_BY_CHAPTERS
+from adlib_book.site import pages
 
 FOLDER = Path(published.__file__).parent
 FILES = sorted(FOLDER.glob("*.csv"))
@@ -399,3 +400,19 @@ def test_labels_supply_most_of_kim_s_ablation():
     assert (auroc["all"] - auroc["none"]).round(4) == 0.2208
     rest = auroc[["adversarial", "anomaly_adversarial", "patch", "latent"]] - auroc["none"]
     assert rest.between(0.0018, 0.0130).all()
+
+
+def test_the_page_shows_every_table_whole(tmp_path):
+    page = tmp_path / "book" / "printed_tables.md"
+    page.parent.mkdir()
+    page.write_text("# Before")
+    pages.write_printed_tables(tmp_path)
+    text = page.read_text()
+    assert sorted(published.TITLES) == table_names()
+    for name in table_names():
+        start = text.index(f"`published.marked({name!r})`")
+        lines = [line for line in text[start:].split("\n## ")[0].splitlines() if line.startswith("|")]
+        cells = {cell for line in lines[2:] for cell in line.strip("| ").split(" | ")}
+        assert {*marked(name).to_numpy().flat} <= cells
+        assert len({line.count("|") for line in lines}) == 1
+    assert "| dog | 57.0† | ~49.3 |" in text, "of many classes each is a row"
