@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +87,7 @@ def find_images(*places: str | os.PathLike[str]) -> ImageListing:
     for place in places:
         path = as_path(place)
         if path.is_dir():
-            inside, passed_over = _search(path)
+            inside, passed_over = search_folder(path)
             notes += passed_over
             if not inside:
                 raise FileNotFoundError(
@@ -111,8 +112,12 @@ def find_images(*places: str | os.PathLike[str]) -> ImageListing:
     return ImageListing(once, tuple(notes))
 
 
-def _search(folder: Path) -> tuple[list[Path], list[str]]:
+def search_folder(folder: Path) -> tuple[list[Path], list[str]]:
     """The images below a folder, sorted, and in sentences what lies there and is none of them."""
+
+    def name(file: str) -> str:
+        return Path(file).relative_to(folder).as_posix()
+
     hidden: list[Path] = []
     start = len(str(folder))
     files = sorted(walk_names(folder, hidden), key=lambda file: file[start:].split(os.sep))  # as paths are
@@ -120,16 +125,14 @@ def _search(folder: Path) -> tuple[list[Path], list[str]]:
     others = [file for file in files if not is_image_name(file) or not os.path.isfile(file)]
     notes = []
     if others:
-        endings = ", ".join(sorted({Path(file).suffix or "none" for file in others}))
+        endings = Counter(os.path.splitext(file)[1].lower() or "none" for file in others)
+        counts = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
         notes.append(
-            f"{len(others)} files are no images that can be read and were left out (endings: {endings}; e.g."
-            f" {Path(others[0]).relative_to(folder).as_posix()})."
+            f"Left out, no images that can be read: {_files(others)} ({counts}; e.g. '{name(others[0])}')."
         )
     if masks:
-        example = Path(masks[0]).relative_to(folder).as_posix()
-        notes.append(
-            f"{len(masks)} files are masks by their name or folder and were left out (e.g. {example})."
-        )
+        what = "masks by their name, their folder or an image beside them"
+        notes.append(f"Left out, {what}: {_files(masks)} (e.g. '{name(masks[0])}').")
     passed_over = {*masks, *others}
     return [Path(file) for file in files if file not in passed_over], notes + hidden_note(folder, hidden)
 
@@ -140,8 +143,12 @@ def hidden_note(folder: Path, hidden: list[Path]) -> list[str]:
         return []
     example = min(hidden).relative_to(folder).as_posix()
     return [
-        f"{len(hidden)} image files are hidden or in folders of the system and were left out (e.g. {example})."
+        f"Left out, hidden or in folders of the system: {_files(hidden, 'image file')} (e.g. '{example}')."
     ]
+
+
+def _files(files: Sequence[object], noun: str = "file") -> str:
+    return f"{len(files):,} {noun}{'' if len(files) == 1 else 's'}"
 
 
 def as_images(

@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from PIL import Image
+
 from adlib.data.collection import GOOD
 from adlib.data.images import is_hidden, is_image_name, list_images, walk_files
 
@@ -43,6 +45,7 @@ GOOD_NAMES |= {
 MASK_FOLDERS = {"groundtruth", "gt", "mask", "masks", "labels", "annotations", "segmentations"}
 MASK_WORD = r"(?:mask|masks|gt|label|labels|seg|segmentation|groundtruth|ground_truth|annotation)"
 MASK_NAME = re.compile(rf"(?:{MASK_WORD}[ _.-]+)?(?P<image>.+?)(?:[ _.-]+{MASK_WORD})?", re.IGNORECASE)
+FEW_COLOURS = 32  # of a mask: background, a class or two, and the edges that a program has softened
 MASK_HINT = re.compile(r"mask|gt|label|seg|truth|annotation|\.", re.IGNORECASE)
 
 
@@ -152,7 +155,7 @@ def _add_side(layout: Layout, side: str, folder: Path) -> None:
     kinds = _kind_folders(folder)
     for kind_folder in kinds:
         good = is_good(kind_folder.name)
-        files = _without_masks(kind_folder)
+        files = without_masks(kind_folder)
         if side != "test" and not good and any(_images_below(kind_folder)):
             purpose = (
                 "detectors train on normal images"
@@ -167,7 +170,7 @@ def _add_side(layout: Layout, side: str, folder: Path) -> None:
         if good and kind_folder.name != GOOD and files:
             layout.notes.append(f"{folder.name}/{kind_folder.name} is taken as the folder of good images.")
         layout.items += [Item(file, side, GOOD if good else kind_folder.name) for file in files]
-    direct = _without_masks(folder)
+    direct = without_masks(folder)
     if side != "test" and direct and not any(item.side == side for item in layout.items):
         layout.notes.append(f"The {len(direct)} images directly in {folder.name}/ are taken as good.")
         layout.items += [Item(file, side, GOOD) for file in direct]
@@ -180,11 +183,11 @@ def _add_unsorted(layout: Layout, folders: list[Path]) -> None:
         folder for folder in folders if plain(folder.name) not in MASK_FOLDERS and any(_images_below(folder))
     ]
     good = [folder for folder in kinds if is_good(folder.name)]
-    direct = _without_masks(root)
+    direct = without_masks(root)
     if good:
         for folder in kinds:
             kind = GOOD if folder in good else folder.name
-            layout.items += [Item(file, "", kind) for file in _without_masks(folder)]
+            layout.items += [Item(file, "", kind) for file in without_masks(folder)]
         defects = [folder.name for folder in kinds if folder not in good]
         layout.notes.append(
             f"There is no train/: {', '.join(folder.name for folder in good)} is taken as good"
@@ -220,36 +223,59 @@ def mask_of_image(stem: str) -> str:
     return (os.path.splitext(name)[0] if is_image_name(name) else name).lower()
 
 
-def _without_masks(folder: Path) -> list[Path]:
-    """Images of a folder without the masks that lie beside them: 007_mask.png beside 007.png is one."""
+def without_masks(folder: Path) -> list[Path]:
+    """Images of a folder without the masks that lie beside them: of 007.jpg, 007_mask.png is one, and see `_twins`."""
     files = list_images(folder)
-    stems = {file.stem.lower() for file in files}
-    return [file for file in files if not _is_mask_beside(file.stem.lower(), stems)]
-
-
-def _is_mask_beside(stem: str, stems: set[str]) -> bool:
-    """Whether a name, lower case, is that of a mask of one of the others."""
-    if not MASK_HINT.search(stem):  # in a folder of many images the answer for most of them, and quick
-        return False
-    image = mask_of_image(stem)
-    return image != stem and image in stems
+    beside = _masks_beside([str(file) for file in files])
+    return [file for file in files if str(file) not in beside]
 
 
 def mask_files(folder: Path, files: list[str]) -> list[str]:
-    """Those of the image files below a folder that are masks: by their folder, or named after an image beside them."""
-    stems: dict[str, set[str]] = {}
-    placed = [(file, *os.path.split(file)) for file in files if is_image_name(file)]
-    for _, place, name in placed:
-        stems.setdefault(place, set()).add(os.path.splitext(name)[0].lower())
+    """Those of the image files below a folder that are masks: by their folder, or by an image beside them."""
+    images = [file for file in files if is_image_name(file)]
     inside = {
         place: any(plain(part) in MASK_FOLDERS for part in os.path.relpath(place, folder).split(os.sep))
-        for place in stems
+        for place in {os.path.dirname(file) for file in images}
     }
-    return [
-        file
-        for file, place, name in placed
-        if inside[place] or _is_mask_beside(os.path.splitext(name)[0].lower(), stems[place])
-    ]
+    beside = _masks_beside(images)
+    return [file for file in images if inside[os.path.dirname(file)] or file in beside]
+
+
+def _masks_beside(files: list[str]) -> dict[str, str]:
+    """Masks among image files -> the name of the image in the same folder that each belongs to, lower case."""
+    by_name: dict[str, list[str]] = {}  # path without ending, the name in lower case
+    for file in files:
+        place, _, name = file.rpartition(os.sep)
+        by_name.setdefault(f"{place}{os.sep}{name.rpartition('.')[0].lower()}", []).append(file)
+    masks: dict[str, str] = {}
+    for path, same in by_name.items():
+        if len(same) == 2 and (twins := _twins(same)):
+            masks |= dict.fromkeys(twins, os.path.basename(path))
+        elif MASK_HINT.search(
+            path, path.rindex(os.sep)
+        ):  # most names of a large folder have none; looking is quick
+            place, stem = os.path.split(path)
+            image = mask_of_image(stem)
+            if image != stem and f"{place}{os.sep}{image}" in by_name:
+                masks |= dict.fromkeys(same, image)
+    return masks
+
+
+def _twins(files: list[str]) -> list[str]:
+    """Of two files with one name and other endings, such as 007.jpg and 007.png, the one that is a mask of the other.
+
+    A mask has few grey values or colours; if both have, or neither, there is none.
+    """
+    few = [file for file in files if _has_few_colours(file)]
+    return few if len(few) == 1 else []
+
+
+def _has_few_colours(file: str) -> bool:
+    try:
+        with Image.open(file) as image:
+            return image.getcolors(FEW_COLOURS) is not None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # said where it is read
+        return False
 
 
 def _with_masks(layout: Layout) -> list[Item]:
@@ -300,11 +326,8 @@ def _index(folder: Path, beside: bool = False) -> dict[tuple[str, str], list[Pat
     """(name of the folder below `folder`, name of the image), both lower case -> files of masks."""
     index: dict[tuple[str, str], list[Path]] = {}
     if beside:
-        files = list_images(folder)
-        stems = {file.stem.lower() for file in files}
-        for file in files:
-            if _is_mask_beside(file.stem.lower(), stems):
-                index.setdefault(("", mask_of_image(file.stem)), []).append(file)
+        for mask, image in _masks_beside([str(file) for file in list_images(folder)]).items():
+            index.setdefault(("", image), []).append(Path(mask))
         return index
     for file in sorted(_images_below(folder)):
         kind = "" if file.parent == folder else file.parent.name.lower()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adlib.data.collection import GOOD
-from adlib.data.images import ImageFileError, is_hidden, is_image_name, list_images, walk_names
-from adlib.data.inputs import hidden_note
-from adlib.data.layout import MASK_FOLDERS, SIDES, is_good, plain
+from adlib.data.images import ImageFileError, is_hidden, list_images, walk_names
+from adlib.data.inputs import search_folder
+from adlib.data.layout import MASK_FOLDERS, SIDES, is_good, plain, without_masks
 from adlib.files import as_path
 
 SIDE_OF = {name: side for side, names in SIDES.items() for name in names}
@@ -63,16 +63,19 @@ def find_good(folder: str | Path) -> GoodImages:
         raise FileNotFoundError(f"'{root}' is not a folder. Name a folder of good images.")
     sides = _sides(root)
     place = _good_place(sides.get("train", root))
-    train = list_images(place, recursive=place != root)
+    train, notes = (without_masks(root), []) if place == root else search_folder(place)
     if not train:
         raise FileNotFoundError(f"'{place}' holds no image. {HOW_TO_NAME}{_others(place, train)}")
     validation: list[Path] = []
     if "validation" in sides:
-        validation = list_images(_good_place(sides["validation"]), recursive=True)
+        validation, more = search_folder(_good_place(sides["validation"]))
+        notes += more
     outside = [] if place == root else _elsewhere(root, {"train", "validation"}, place)
-    notes = [f"Good images are those in '{place.relative_to(root)}'." + outside[0]] if outside else []
-    left_out = _others(root if "train" not in sides else place, [*train, *validation], deep=place != root)
-    return GoodImages(train, validation, (*notes, *([left_out.strip()] if left_out else [])))
+    if outside:
+        notes.insert(0, f"Good images are those in '{place.relative_to(root)}'." + outside[0])
+    if place == root and (left_out := _others(root, train)):
+        notes.append(left_out.strip())
+    return GoodImages(train, validation, tuple(notes))
 
 
 def _good_place(place: Path) -> Path:
@@ -110,18 +113,17 @@ def find_labelled(folder: str | Path) -> tuple[list[tuple[Source, str]], tuple[s
     place = _sides(root).get("test", root)
     known = {*SIDE_OF, *MASK_FOLDERS}
     kinds = [entry for entry in _folders(place) if plain(entry.name) not in known]
-    files = [
-        (Source(file, root), GOOD if is_good(kind.name) else kind.name)
-        for kind in kinds
-        for file in list_images(kind, recursive=True)
-    ]
+    files, notes = [], []
+    for kind in kinds:
+        images, passed_over = search_folder(kind)
+        files += [(Source(file, root), GOOD if is_good(kind.name) else kind.name) for file in images]
+        notes += [f"'{kind.name}': {note}" for note in passed_over]
     if not files:
         raise ValueError(
             f"'{place}' holds no labelled images. Expected one folder per kind, such as good/ and scratch/, or OK/ and "
             "NG/; without labels use `adlib score` or `adlib report`."
         )
-    left_out = _others(place, [source.file for source, _ in files], deep=True)
-    return files, ((left_out.strip(),) if left_out else ())
+    return files, tuple(notes)
 
 
 def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileError]:
@@ -136,15 +138,11 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
     """
     place = as_path(path)
     if place.is_dir():
-        hidden: list[Path] = []
-        names = list(walk_names(place, hidden))
-        images = list(filter(is_image_name, names))
-        if len(images) < len(names):
-            notes.append(_left_out(place, sorted(set(names) - set(images))))
-        notes += hidden_note(place, hidden)
+        images, passed_over = search_folder(place)
+        notes += passed_over
         if not images:
             yield ImageFileError(f"'{path}' holds no image.")
-        yield from (Source(Path(name), place) for name in sorted(images))
+        yield from (Source(image, place) for image in images)
     elif place.is_file():
         yield Source(place, place.parent)
     elif matches := sorted(glob.glob(str(place), recursive=True)):

@@ -172,14 +172,15 @@ def test_a_listing_says_what_it_passed_over(tmp_path):
     files, notes = find_images(tmp_path)
     assert [file.relative_to(tmp_path).as_posix() for file in files] == ["a.png", "b.png", "day 2/c.png"]
     assert notes == (
-        "2 files are no images that can be read and were left out (endings: .heic, .txt; e.g. notes.txt).",
-        "4 image files are hidden or in folders of the system and were left out (e.g. .ipynb_checkpoints/a.png).",
+        "Left out, no images that can be read: 2 files (1 .txt, 1 .heic; e.g. 'notes.txt').",
+        "Left out, hidden or in folders of the system: 4 image files (e.g. '.ipynb_checkpoints/a.png').",
     )
     write_image(tmp_path / "ground_truth/crack/c.png", 0)
     write_image(tmp_path / "day 2/c_mask.png", 0)
     files, notes = find_images(tmp_path)
     assert len(files) == 3
-    assert "2 files are masks by their name or folder and were left out (e.g. day 2/c_mask.png)." in notes
+    what = "masks by their name, their folder or an image beside them"
+    assert f"Left out, {what}: 2 files (e.g. 'day 2/c_mask.png')." in notes
     assert len(find_images(tmp_path / "ground_truth").files) == 1  # asked for by name
     again = find_images(tmp_path / "a.png", tmp_path)
     assert len(again.files) == 3

@@ -120,7 +120,7 @@ def test_hidden_folders_and_those_of_the_system_are_no_kinds(folder):
     after = load("folder", path=folder, size=16)
     assert after.fingerprint == before.fingerprint
     assert set(after.notes) - set(before.notes) == {
-        "35 image files are hidden or in folders of the system and were left out (e.g. $RECYCLE.BIN/000.png)."
+        "Left out, hidden or in folders of the system: 35 image files (e.g. '$RECYCLE.BIN/000.png')."
     }
 
 

@@ -79,7 +79,7 @@ def test_strict_stops_at_what_would_be_left_out(adlib, model, parts, tmp_path):
     disc(0).save(tmp_path / "in/a.png")
     (tmp_path / "in/readme.txt").write_text("x")
     code, _, err = adlib("score", model, tmp_path / "in")
-    assert (code in (0, 10), "no images: 1 file (1 .txt" in err) == (True, True)
+    assert (code in (0, 10), "no images that can be read: 1 file (1 .txt" in err) == (True, True)
     code, _, err = adlib("score", model, tmp_path / "in", "--strict")
     assert (code, "readme.txt" in err) == (3, True)
 

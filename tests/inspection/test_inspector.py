@@ -150,7 +150,7 @@ def test_what_is_hidden_is_passed_over_and_said_and_a_link_back_ends(inspector, 
     notes = []
     names = [verdict.source.name.as_posix() for verdict in inspector.score(tmp_path, notes)]
     assert names == ["a.png", "deep/b.png"]
-    assert "3 image files are hidden" in " ".join(notes)
+    assert "hidden or in folders of the system: 3 image files" in " ".join(notes)
 
 
 def test_too_few_images_are_said_or_refused():
