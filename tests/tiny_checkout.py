@@ -1,4 +1,4 @@
-"""A checkout in miniature: one chapter of a few cells, a book of two pages and the glossary."""
+"""A checkout in miniature: a chapter of a few cells, two pages, the glossary, and a page in Chinese and in Korean."""
 
 from __future__ import annotations
 
@@ -45,9 +45,12 @@ def make_workspace(root: Path) -> Workspace:
     for name in ("references.bib", "glossary.md", "glossary.yml"):
         shutil.copy(ROOT / "book" / name, root / "book")
     (root / "book" / "index.md").write_text("# A tiny book\n\n" + "Prose with maths: $E = mc^2$.\n\n" * 5)
-    (root / "book" / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_tiny\n  - file: book/glossary\n"
+    (root / "book" / "zh.md").write_text("# 摘要\n\n異常偵測看的是AUROC與殘差。\n")
+    (root / "book" / "ko.md").write_text("# 요약\n\n이상 탐지를 위한 AUROC와 잔차입니다.\n")
+    chapters = "".join(
+        f"  - file: {name}\n" for name in ("notebooks/01_tiny", "book/glossary", "book/zh", "book/ko")
     )
+    (root / "book" / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\nchapters:\n{chapters}")
     shutil.copy(ROOT / "_config.yml", root)
     (root / "requirements.lock").write_text("nothing==1\n")
     (root / "pyproject.toml").write_text('[tool.adlib]\nrepository = ""\nbranch = "main"\n')

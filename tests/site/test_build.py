@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import tarfile
 
@@ -106,6 +107,39 @@ def test_the_download_is_the_executed_notebook_without_the_machines_traces(built
     assert all("papermill" not in cell.metadata for cell in download.cells)
     assert download.metadata.kernelspec.name == "python3"
     assert record["commit"] in download.cells[0].source
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("異常檢測", "book/zh"),
+        ("殘差", "book/zh"),
+        ("이상감지", "book/ko"),
+        ("이상 탐지", "book/ko"),
+        ("잔차", "book/ko"),
+    ],
+)
+def test_the_search_knows_a_term_by_its_other_words(built, query, name):
+    """Each word of a query has to be in the index as it stands."""
+    script = (built[2] / "searchindex.js").read_text()
+    index = json.loads(script.removeprefix("Search.setIndex(").removesuffix(")"))
+    pages = [index["terms"][word] for word in query.split()]
+    pages = [{numbers} if isinstance(numbers, int) else set(numbers) for numbers in pages]
+    assert {index["docnames"][number] for number in set.intersection(*pages)} == {"book/glossary", name}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("zh", "zh-Hant", {"anomaly-detection": "異常偵測", "residual": "殘差", "AUROC": "AUROC"}),
+        ("ko", "ko", {"anomaly-detection": "이상 탐지", "residual": "잔차", "AUROC": "AUROC"}),
+    ],
+)
+def test_a_page_in_another_language_says_so_and_links_its_terms(built, name, code, words):
+    page = (built[2] / "book" / f"{name}.html").read_text()
+    assert re.search(rf'<section[^>]* lang="{code}"', page)
+    for term, word in words.items():
+        assert re.search(rf'href="glossary\.html#term-{term}"[^>]*><span[^>]*>{word}</span></a>', page)
 
 
 def test_a_warning_stops_the_build_and_leaves_the_old_pages(built):

@@ -131,3 +131,6 @@ def test_a_wrong_term_file_is_refused(tmp_path):
     path.write_text("- {en: a, zh: b, ko: c, text: d}\n- {en: e, also: [a], zh: b, ko: c, text: d}\n")
     with pytest.raises(ValueError, match="'a' stands for 'a' and for 'e'"):
         terms.read_terms(path)
+    path.write_text("- {en: a, zh: b, ko: c, text: d}\n- {en: e, zh: f, zh_also: [b], ko: g, text: d}\n")
+    with pytest.raises(ValueError, match="'b' stands for 'a' and for 'e'"):
+        terms.read_terms(path)
