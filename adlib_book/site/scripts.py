@@ -70,7 +70,10 @@ PACKAGES = (
         "@noble/hashes",
         "2.4.0",
         "X5XaVWZIBCT7HHZGm5I7ZQXDwLG+bGXuSrMQAW+7Zvl87h1kmc1ZB1VSRJcpUfoUrGQp4Fkoxm5kZ+Ms+aW+eA==",
-        {f"package/{name}.js": f"noble/{name}.js" for name in ("sha2", "_md", "_u64", "utils")},
+        {
+            f"package/{name}": f"noble/{name}"
+            for name in ("LICENSE", "sha2.js", "_md.js", "_u64.js", "utils.js")
+        },
     ),
 )
 

@@ -83,7 +83,7 @@ export async function learn(network, files, falseAlarms, say) {
   const notes = [
     ...errors.slice(0, 1).map(({ file, error }) => `Not readable and left out: ${plural(errors.length, "file")} (${file} ${error})`),
     ...twice.slice(0, 1).map((name) => `There twice, pixel by pixel, and taken once: ${plural(twice.length, "image")} (e.g. ${name}).`),
-    ...(squeezed ? [`Not square, squeezed to ${size} x ${size} pixels: ${plural(squeezed, "image")}.`] : []),
+    ...(squeezed ? [`Not square, squeezed to ${size} x ${size} pixels: ${plural(squeezed, "image")}; --tile keeps their shape.`] : []),
   ];
   return {
     detector: new Detector(network, config, size, channels, memory),

@@ -40,13 +40,18 @@ function zone(lead, chooseWords, take, ...more) {
   return element;
 }
 
+const paths = new WeakMap(); // of files that came in a folder
+const nameOf = (file) => paths.get(file) ?? file.name;
+
 // The files that were dropped, with those of folders; what systems leave beside images is passed over.
 async function dropped(transfer) {
   const files = [];
   const walk = async (entry) => {
     if (entry.name.startsWith(".") || /^(thumbs\.db|desktop\.ini|__macosx)$/i.test(entry.name)) return;
-    if (entry.isFile) files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
-    else {
+    if (entry.isFile) {
+      files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+      paths.set(files.at(-1), entry.fullPath.slice(1));
+    } else {
       const reader = entry.createReader();
       for (let some; (some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))).length; ) {
         for (const each of some) await walk(each);
@@ -74,6 +79,7 @@ const barWords = make("span", {});
 const work = make("div", { class: "try-work", hidden: true }, bar, barWords, button("Cancel", () => worker.postMessage({ kind: "cancel" })));
 const status = make("p", { role: "status", class: "try-status" });
 const alert = make("p", { role: "alert", class: "try-alert", hidden: true });
+const now = make("div", {}, work, alert, status); // stands below what was pressed
 
 const summary = make("div", { class: "try-summary" });
 const saveButton = button("Download the detector", save);
@@ -89,14 +95,14 @@ const heatSwitch = make("input", { type: "checkbox", id: "try-heat", checked: tr
 const steps = {
   good: make("section", { "aria-labelledby": "try-1" }, make("h2", { id: "try-1" }, "1. Good photographs"), goodZone, modelInput,
     make("p", { class: "try-note" }, `Whichever you press first loads ${megabytes} MB, once: the network that looks at photographs, and what runs it.`)),
-  work,
   learnt: make("section", { "aria-labelledby": "try-2", hidden: true }, make("h2", { id: "try-2", tabindex: -1 }, "2. Photographs to be judged"), summary, otherZone),
   results: make("section", { "aria-labelledby": "try-3", hidden: true }, make("h2", { id: "try-3", tabindex: -1 }, "3. Verdicts, the worst first"),
     plot, slider, costWords, make("div", { class: "try-buttons" }, resetButton, tableButton, make("label", { for: "try-heat", class: "try-check" }, heatSwitch, " heat maps")),
     counts, list),
 };
 const picture = make("dialog", { class: "try-dialog", "aria-label": "A photograph at its own size" });
-root.replaceChildren(steps.good, work, alert, status, steps.learnt, steps.results, picture);
+steps.good.append(now);
+root.replaceChildren(steps.good, steps.learnt, steps.results, picture);
 picture.addEventListener("close", () => picture.replaceChildren());
 
 // ---------------------------------------------------------------- the worker
@@ -116,6 +122,7 @@ function started() {
 function ask(message, words) {
   if (busy) return;
   busy = message.kind;
+  (message.kind === "learn" || message.kind === "load" ? steps.good : steps.learnt).append(now);
   alert.hidden = true;
   status.textContent = words;
   progress("loading", 0);
@@ -152,6 +159,7 @@ const heard = {
   },
   failed({ words }) {
     rest();
+    if (verdicts.length) draw();
     refuse(words);
   },
   learnt(data) {
@@ -205,7 +213,7 @@ function judge(files) {
   ask({ kind: "judge", files: fresh, first }, `Judging ${files.length} photographs.`);
 }
 
-const sorted = (files) => [...files].sort((some, other) => (some.name < other.name ? -1 : 1));
+const sorted = (files) => [...files].sort((some, other) => (nameOf(some) < nameOf(other) ? -1 : 1));
 
 function save() {
   const value = threshold(), { expected } = cost(learnt.scores, value, learnt.confidence);
@@ -314,13 +322,13 @@ const number = (score) => score.toPrecision(4);
 function card(verdict) {
   const { file } = verdict;
   if (verdict.error) {
-    return make("li", { class: "try-unread" }, make("span", { class: "try-name" }, file.name), make("span", {}, verdict.error));
+    return make("li", { class: "try-unread" }, make("span", { class: "try-name" }, nameOf(file)), make("span", {}, verdict.error));
   }
   const heat = heatMap(verdict), words = make("span", { class: "try-verdict" });
   const shape = `aspect-ratio: ${verdict.width} / ${verdict.height}; width: min(100%, ${(9 * verdict.width) / verdict.height}rem)`;
   const frame = make("span", { class: "try-picture" }, make("span", { class: "try-fit", style: shape }, make("img", { src: verdict.address, alt: "" }), heat));
   const press = make("button", { type: "button", class: "try-card", onclick: () => enlarge(verdict) }, frame, words,
-    make("span", { class: "try-score" }, `score ${number(verdict.score)}`), make("span", { class: "try-name" }, file.name));
+    make("span", { class: "try-score" }, `score ${number(verdict.score)}`), make("span", { class: "try-name" }, nameOf(file)));
   press.title = "Open at its own size";
   return make("li", { title: verdict.remark || false }, press);
 }
@@ -340,7 +348,7 @@ function heatMap({ map, side }) {
 
 function enlarge(verdict) {
   const address = URL.createObjectURL(verdict.file);
-  const words = `${verdict.file.name}: ${isDefective(verdict) ? "defective" : "good"}, score ${number(verdict.score)}, ${verdict.width} x ${verdict.height} pixels${verdict.remark ? `; ${verdict.remark}` : ""}`;
+  const words = `${nameOf(verdict.file)}: ${isDefective(verdict) ? "defective" : "good"}, score ${number(verdict.score)}, ${verdict.width} x ${verdict.height} pixels${verdict.remark ? `; ${verdict.remark}` : ""}`;
   const heat = heatMap(verdict), strength = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: 1, oninput: () => (heat.style.opacity = strength.value) });
   const frame = make("div", { class: "try-own-size", style: `width: ${verdict.width}px; height: ${verdict.height}px` },
     make("img", { src: address, alt: words, onload: () => URL.revokeObjectURL(address) }), heat);
@@ -354,7 +362,7 @@ function enlarge(verdict) {
 function table() {
   const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
   const row = ({ file, score, error }) => ({
-    file: file.name, score: error ? "" : String(score), threshold: String(threshold()), error: error ?? "",
+    file: nameOf(file), score: error ? "" : String(score), threshold: String(threshold()), error: error ?? "",
     defective: error ? "" : score > threshold() ? "True" : "False",
   });
   const lines = [learnt.columns, ...inOrder().map(row).map((each) => learnt.columns.map((column) => quoted(each[column])))];
