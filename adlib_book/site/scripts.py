@@ -1,4 +1,4 @@
-"""Browser scripts for maths and widgets, carried by the pages so that they work behind a firewall.
+"""Browser scripts for maths, widgets and "Try it on your images", carried by the pages to work behind a firewall.
 
 They are fetched from npm when the pages are first built, kept in the user's cache, and never committed. One of
 them comes with a Python package that is installed anyway.
@@ -49,6 +49,31 @@ PACKAGES = (
         "1.0.15",
         _WIDGETS_INTEGRITY,
         {f"package/dist/{font}.woff2": f"@jupyter-widgets/{font}.woff2" for font in _FONTS},
+    ),
+    # The page "Try it on your images" runs its network with these, and checks files of detectors.
+    Package(
+        "@tensorflow/tfjs-core",
+        "4.22.0",
+        "LEkOyzbknKFoWUwfkr59vSB68DMJ4cjwwHgicXN0DUi3a0Vh1Er3JQqCI1Hl86GGZQvY8ezVrtDIvqR1ZFW55A==",
+        {"package/dist/tf-core.min.js": "tfjs/tf-core.min.js"},
+    ),
+    Package(
+        "@tensorflow/tfjs-backend-wasm",
+        "4.22.0",
+        "/IYhReRIp4jg/wYW0OwbbJZG8ON87mbz0PgkiP3CdcACRSvUN0h8rvC0O3YcDtkTQtFWF/tcXq/KlVDyV49wmA==",
+        {
+            f"package/dist/{name}": f"tfjs/{name}"
+            for name in ("tf-backend-wasm.min.js", "tfjs-backend-wasm-simd.wasm", "tfjs-backend-wasm.wasm")
+        },
+    ),
+    Package(
+        "@noble/hashes",
+        "2.4.0",
+        "X5XaVWZIBCT7HHZGm5I7ZQXDwLG+bGXuSrMQAW+7Zvl87h1kmc1ZB1VSRJcpUfoUrGQp4Fkoxm5kZ+Ms+aW+eA==",
+        {
+            f"package/{name}": f"noble/{name}"
+            for name in ("LICENSE", "sha2.js", "_md.js", "_u64.js", "utils.js")
+        },
     ),
 )
 

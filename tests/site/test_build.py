@@ -93,7 +93,7 @@ def test_the_scripts_come_in_an_order_that_works(page):
 def test_every_script_is_on_the_site(built):
     for package in PACKAGES:
         for name in package.files.values():
-            assert (built[2] / "_static" / "vendor" / name).stat().st_size > 10_000
+            assert (built[2] / "_static" / "vendor" / name).stat().st_size > 1_000
 
 
 def test_the_download_is_the_executed_notebook_without_the_machines_traces(built):
