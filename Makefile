@@ -28,6 +28,8 @@ WORKERS ?= 2
 # Options of make faults: --write for the page, --only WORD, --chapters, --sample N
 FAULTS ?=
 TESTS ?= tests/house
+# Rows of make bench, by how their names begin; without any, all
+ROWS ?=
 ARGS ?= --help
 PORT ?= 8000
 # locked, or the oldest or newest versions that pyproject.toml allows (an environment of its own for each)
@@ -38,8 +40,8 @@ TIER ?= nightly
 # GitHub reads the chapters from here; elsewhere they are printed
 GITHUB_OUTPUT ?= /dev/stdout
 
-.PHONY: help book smoke check try test lint adlib faults soak format bench serve nightly keephistory lock upgrade wheel clean \
-	colab links datacheck workflows matrix fetchhistory publishhistory publishcolab issues
+.PHONY: help book smoke check try test lint adlib faults soak format bench benchsweep serve nightly keephistory lock upgrade \
+	wheel clean colab links datacheck workflows matrix fetchhistory publishhistory publishcolab issues
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -71,7 +73,10 @@ soak: ## what takes an hour and is run every week: damaged image files, 11,840 o
 format: ## put code and notebooks into house style
 	@$(run) ruff check --fix . && "$$python" -m ruff format . && "$$python" -m nbstripout notebooks/*.ipynb
 
-bench: ## speed of what the chapters run, written to _build/benchmarks
+bench: ## speed beside other libraries, in an environment of theirs, into results/bench.json: ROWS="score import" for some
+	@python="$$($(PYTHON3) tools/environment.py peers)" && OMP_NUM_THREADS=1 "$$python" benchmarks/bench.py $(ROWS)
+
+benchsweep: ## what handing tasks to Dask costs, written to _build/benchmarks
 	@$(run) pytest benchmarks -q
 
 serve: book ## build, then show the pages on http://127.0.0.1:8000

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import time
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +14,9 @@ from torch import Tensor, nn
 from adlib.errors import unknown_name
 
 PRECISIONS = ("auto", "fp32", "fp64", "bf16")
+# Weights x pixels x images of a batch. Found by measuring steps of the book's networks (1e10 to 2.5e11), of which none
+# gains a third from a second thread, and of networks of the published width (1.8e12 and more), which gain nearly all.
+MANY_OPERATIONS = 1e12
 
 
 def pick_device(device: str | torch.device = "auto", precision: str = "fp32") -> torch.device:
@@ -68,6 +74,36 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype | None:
     if precision == "bf16":
         return torch.bfloat16
     return torch.bfloat16 if _bf16_gain(device) >= 1.2 else None
+
+
+@contextlib.contextmanager
+def threads_for(work: float, device: torch.device) -> Iterator[None]:
+    """torch's threads while a batch is computed: one below MANY_OPERATIONS, else as many as there were; then put back.
+
+    Small networks gain little from a second thread, and two threads wait for each other whenever another program has
+    one of the cores: a step may then take forty times as long. The rule looks at network and batch and at no clock, so
+    that the same call computes alike on every run. Where OMP_NUM_THREADS is set, it counts; the environment variable
+    ADLIB_THREADS, a whole number, counts before everything.
+
+    Args:
+        work: weights x pixels x images, see MANY_OPERATIONS. device: where it runs; other devices have no threads.
+
+    Raises:
+        ValueError: ADLIB_THREADS is no whole number from 1 on.
+    """
+    asked, before = os.environ.get("ADLIB_THREADS", ""), torch.get_num_threads()
+    if asked and not (asked.isdecimal() and int(asked) > 0):
+        raise ValueError(f"ADLIB_THREADS is {asked!r}; expected a whole number from 1 on, or nothing.")
+    count = int(asked or 1)
+    free = "OMP_NUM_THREADS" in os.environ or work >= MANY_OPERATIONS
+    if device.type != "cpu" or count == before or (free and not asked):
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def network_dtype(precision: str) -> torch.dtype:

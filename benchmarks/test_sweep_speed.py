@@ -1,6 +1,6 @@
 """What handing tasks to Dask costs: seconds and memory over 10,000 tiny tasks, throughput at one and two workers.
 
-    make bench
+    make benchsweep
 
 A tiny task does nothing, so its time is all overhead: to the scheduler, to a worker and back, and into the ledger
 on disk. An experiment takes seconds to minutes. The ratio of two workers to one is what to compare; it depends on

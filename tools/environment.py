@@ -6,7 +6,8 @@ The package itself is *not* installed there (two checkouts would get in each oth
 the Makefile put the checkout on PYTHONPATH, and this script writes the package's metadata to `_build/env`.
 
 With `oldest` or `newest` as argument the versions come from pyproject.toml instead of the lock: the floors of the core
-dependencies, or whatever is newest, each in an environment of its own.
+dependencies, or whatever is newest, each in an environment of its own. With `peers` it holds the core dependencies as
+locked, and the libraries that `make bench` compares with.
 
 An interrupted installation is never taken for a finished one: the stamp is written last, and an environment
 without a stamp is made anew. Two commands at once wait for each other.
@@ -35,19 +36,33 @@ def requirements(which: str) -> Path:
     """The file that says which versions to install.
 
     Raises:
-        SystemExit: `which` is none of "locked", "oldest" and "newest".
+        SystemExit: `which` is none of "locked", "oldest", "newest" and "peers".
     """
     if which == "locked":
         return LOCK
-    if which not in ("oldest", "newest"):
-        raise SystemExit(f"[environment] versions {which!r}; expected locked, oldest or newest.")
+    if which not in ("oldest", "newest", "peers"):
+        raise SystemExit(f"[environment] versions {which!r}; expected locked, oldest, newest or peers.")
     import tomllib  # not above: an older Python shall hear of its age from `main`
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     path = ROOT / "_build" / f"requirements.{which}.txt"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(versions_text(project, which))
+    path.write_text(peers_text(project, LOCK) if which == "peers" else versions_text(project, which))
     return path
+
+
+# What `make bench` compares with. Not in the lock: nobody needs it to read or build the book.
+PEERS = ("anomalib==2.7.0", "pyod==3.6.7")
+
+
+def peers_text(project: dict, lock: Path) -> str:
+    """Lines for pip: the core dependencies at the lock's versions, hatchling for the metadata, and PEERS.
+
+    Ours and theirs then run in one process with one torch, in turns.
+    """
+    core = [re.split("[^\\w.-]", text)[0] for text in project["dependencies"]]
+    locked = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(), re.MULTILINE))
+    return "\n".join([*(f"{name}=={locked[name]}" for name in [*core, "hatchling"]), *PEERS]) + "\n"
 
 
 def versions_text(project: dict, which: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ from adlib.data import (
     to_uint8,
 )
 from adlib.detectors.registry import detector_class, register
-from adlib.devices import network_dtype, pick_device
+from adlib.devices import network_dtype, pick_device, threads_for
 from adlib.environment import source_hash, versions
 from adlib.errors import unknown_name
 from adlib.files import read_tensors, write_tensors
@@ -125,6 +126,8 @@ class Detector(ABC):
     # Names of the networks that end with averaged weights; None: all. Detectors that train in phases name those of
     # the last phase: the others are fixed by then, and their weights must stay as that phase has used them.
     averaged: ClassVar[tuple[str, ...] | None] = None
+    # How often a weight is used, beside a network that halves its maps with each layer; see adlib.devices.threads_for.
+    reuse: ClassVar[float] = 1.0
 
     def __init__(
         self,
@@ -306,9 +309,15 @@ class Detector(ABC):
         normals = None if validation is None else self._checked(_validation_only(validation).images)
         self.thresholds, self.map_scale, self.other_scales = {}, None, {}  # of an earlier fit
         self.history = History(precision="fp64" if self.dtype == torch.float64 else "fp32")
-        self._fit(
-            images, normals, augment=augment, progress=progress, on_checkpoint=on_checkpoint, resume=resume
-        )
+        with self._threads(self.config.batch_size) if self.optimisers else contextlib.nullcontext():
+            self._fit(
+                images,
+                normals,
+                augment=augment,
+                progress=progress,
+                on_checkpoint=on_checkpoint,
+                resume=resume,
+            )
         self.networks.eval()
         if validation is not None:
             self.calibrate(validation)
@@ -372,7 +381,8 @@ class Detector(ABC):
             batch_size: images per portion; it does not change a score (beyond float rounding). None: 64, and fewer
                 above 128 x 128 pixels, where larger portions take more memory and no less time.
         """
-        with self._scoring():
+        images = self._checked(images, 3)
+        with self._scoring(len(images)):
             parts = [self.inference_step(part) for part in self._portions(images, batch_size)]
 
         def whole(tensors: Iterable[Tensor]) -> Tensor:
@@ -387,7 +397,8 @@ class Detector(ABC):
 
     def anomaly_score(self, images: ImageSource) -> Tensor:
         """(N,) scores by `config.score`; larger means more anomalous. images: as in `examine`."""
-        with self._scoring():
+        images = self._checked(images, 3)
+        with self._scoring(len(images)):
             parts = [self.score_step(part, self.config.score) for part in self._portions(images)]
         return torch.cat([part.to("cpu", self.dtype) for part in parts])
 
@@ -426,7 +437,8 @@ class Detector(ABC):
             The error, smaller is better; None where normal images cannot tell checkpoints apart: in a phase of the
             training before the one that scores, and for classifiers, which reconstruct nothing.
         """
-        with self._scoring():
+        images = self._checked(images, 3)
+        with self._scoring(len(images)):
             errors = [self._reconstruction_errors(part) for part in self._portions(images)]
         return float(torch.cat(errors).mean())
 
@@ -514,26 +526,37 @@ class Detector(ABC):
         return seen.scores[score]
 
     @contextlib.contextmanager
-    def _scoring(self) -> Iterator[None]:
-        """Evaluation mode, no gradients, BatchNorm folded."""
+    def _scoring(self, count: int) -> Iterator[None]:
+        """Evaluation mode, no gradients, BatchNorm folded, and threads for so many images."""
         self.networks.eval()
         token = _SCORING.set({**_SCORING.get(), id(self): self._folded.of(self.networks)})
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self._threads(min(count, self._portion)):
                 yield
         finally:
             _SCORING.reset(token)
 
-    def _portions(self, images: ImageSource, batch_size: int | None = None) -> Iterator[Tensor]:
-        """Images, as in `examine`, as batches in [-1, 1] on the device."""
-        usual = min(64, max(1, PORTION_PIXELS // (self.image_shape[1] * self.image_shape[2])))
-        return map(self.normalise, self._checked(images).split(usual if batch_size is None else batch_size))
+    def _threads(self, images: int) -> contextlib.AbstractContextManager[None]:
+        """Threads for a batch of so many images."""
+        if self.borrows:  # a large network, which is none of its own
+            return threads_for(math.inf, self.device)
+        weights = sum(parameter.numel() for parameter in self._networks.parameters())
+        return threads_for(self.reuse * weights * math.prod(self.image_shape[1:]) * images, self.device)
 
-    def _checked(self, images: ImageSource) -> Tensor:
+    @property
+    def _portion(self) -> int:
+        """How many images are scored together."""
+        return min(64, max(1, PORTION_PIXELS // math.prod(self.image_shape[1:])))
+
+    def _portions(self, images: Tensor, batch_size: int | None = None) -> Iterator[Tensor]:
+        """Images, uint8, as batches in [-1, 1] on the device."""
+        return map(self.normalise, images.split(self._portion if batch_size is None else batch_size))
+
+    def _checked(self, images: ImageSource, stacklevel: int = 4) -> Tensor:
         if not isinstance(images, Tensor):
             batch = as_images(images, self.image_shape, value_range=self.value_range)
             for note in batch.notes:
-                warnings.warn(note, stacklevel=4)
+                warnings.warn(note, stacklevel=stacklevel)
             images = batch.images
         if images.dtype != torch.uint8:
             raise TypeError(

@@ -125,6 +125,7 @@ class DeepSvdd(Detector):
     Config = Config
     averaged = ("encoder",)
     localises = False
+    reuse = 10.0  # kernels of 5 x 5 on maps that only pooling makes smaller
 
     def build(self) -> dict[str, nn.Module]:
         size, channels = square_side(self.image_shape, "Deep SVDD"), self.image_shape[0]

@@ -20,7 +20,7 @@ from adlib.errors import ChapterError
 from adlib.files import write_atomic
 from adlib_book.nightly import divergence
 from adlib_book.runner.workspace import Workspace
-from adlib_book.site import numbers, pages, reference, try_it
+from adlib_book.site import numbers, pages, reference, speed, try_it
 from adlib_book.site.chapter_page import numbers_outside, staged_notebook
 from adlib_book.site.repository import repository_setting, with_repository
 from adlib_book.site.scripts import fetch_scripts
@@ -52,6 +52,8 @@ def make_stage(records: Sequence[Mapping[str, Any]], workspace: Workspace) -> Pa
         pages.write_printed_tables(stage)
     if (stage / "book" / "try_it.md").is_file():
         try_it.write_page(stage)
+    if (stage / "book" / "speed.md").is_file():
+        speed.write_page(stage / "book" / "speed.md", workspace.root)
     if (stage / "book" / "watched_numbers.md").is_file():
         numbers.write_page(stage / "book" / "watched_numbers.md", records, workspace)
     if divergence.path(workspace.root).is_file():

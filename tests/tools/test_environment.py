@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,10 @@ def test_the_metadata_is_found_through_the_path(tmp_path, monkeypatch):
     assert Path(found.stdout.strip()) == tmp_path / "_build" / "env"
 
 
+def locked_versions(name):
+    return re.findall(rf"^{name}==(\S+)", environment.LOCK.read_text(), re.MULTILINE)
+
+
 def test_the_oldest_versions_are_the_floors_of_the_core(tmp_path, monkeypatch):
     project = {
         "dependencies": ["torch>=2.4", "pillow>=10"],
@@ -113,5 +118,7 @@ def test_the_oldest_versions_are_the_floors_of_the_core(tmp_path, monkeypatch):
         (Path(__file__).resolve().parents[2] / "pyproject.toml").read_bytes()
     )
     assert "torch==2.4.*" in environment.requirements("oldest").read_text()
-    with pytest.raises(SystemExit, match="expected locked, oldest or newest"):
+    peers = environment.requirements("peers").read_text().split()
+    assert {"anomalib==2.7.0", *(f"torch=={locked}" for locked in locked_versions("torch"))} <= {*peers}
+    with pytest.raises(SystemExit, match="expected locked, oldest, newest or peers"):
         environment.requirements("olddest")
