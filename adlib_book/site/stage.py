@@ -20,7 +20,7 @@ from adlib.errors import ChapterError
 from adlib.files import write_atomic
 from adlib_book.nightly import divergence
 from adlib_book.runner.workspace import Workspace
-from adlib_book.site import numbers, pages, reference, speed, try_it
+from adlib_book.site import numbers, pages, reference, speed, symptoms, try_it
 from adlib_book.site.chapter_page import numbers_outside, staged_notebook
 from adlib_book.site.repository import repository_setting, with_repository
 from adlib_book.site.scripts import fetch_scripts
@@ -56,6 +56,8 @@ def make_stage(records: Sequence[Mapping[str, Any]], workspace: Workspace) -> Pa
         speed.write_page(stage / "book" / "speed.md", workspace.root)
     if (stage / "book" / "watched_numbers.md").is_file():
         numbers.write_page(stage / "book" / "watched_numbers.md", records, workspace)
+    if (stage / "book" / "own_images.md").is_file():
+        symptoms.write_pictures(stage)
     if divergence.path(workspace.root).is_file():
         divergence.write_figure(workspace.root, stage)
     pages.write_landing(stage, notebooks)
