@@ -89,7 +89,7 @@ export async function learn(network, files, falseAlarms, say) {
     detector: new Detector(network, config, size, channels, memory),
     images: images.length, scores, threshold: thresholdFor(scores, falseAlarms), falseAlarms, mapScale,
     brightness: images.reduce((sum, image) => sum + image.brightness, 0) / images.length,
-    digests: images.map((image) => image.digest), notes, errors,
+    digests: images.map((image) => image.digest), appearances: images.map((image) => image.appearance), notes, errors,
   };
 }
 
@@ -151,7 +151,7 @@ export function toFile(learnt, threshold, settings, digestOfText) {
     format: settings.inspection_format,
     threshold: { value: threshold.value, false_alarms: threshold.falseAlarms, scores: [...scores].sort((a, b) => a - b) },
     tiling: null, images: learnt.images, fingerprint: digestOfText([...learnt.digests].sort().join("")).slice(0, 16),
-    brightness: learnt.brightness, notes: learnt.notes,
+    brightness: learnt.brightness, notes: learnt.notes, appearances: learnt.appearances,
   };
   const places = { shape: [memory.places.length / memory.depth, memory.depth], values: memory.places };
   const adlib = `${settings.fixed.slice(0, -1)}, ${pythonJson(rest).slice(1)}`;

@@ -2,7 +2,7 @@
 /* global tf */
 
 const PORTION = 512; // places whose distances to a memory are held at once
-const AHEAD = 32; // candidates whose distances to all are taken together
+const AHEAD = 16; // candidates whose distances to all are taken together
 
 // The values of the tensor that `compute` returns. (An array must not be what tf.tidy returns: it would look for tensors
 // at each of its places.)
@@ -53,10 +53,18 @@ export async function wellSpread(candidates, depth, count, breathe) {
   return chosen;
 }
 
-// The rows of the largest distances, at most `count`.
+// The rows of the largest distances, at most `count`, ascending.
 function farthest(distances, count) {
-  const least = Float32Array.from(distances).sort().at(-Math.min(count, distances.length)), rows = [];
-  for (let row = 0; rows.length < count && row < distances.length; row++) if (distances[row] >= least) rows.push(row);
+  const rows = [];
+  for (let row = 0; row < distances.length; row++) {
+    if (rows.length === count) {
+      if (distances[row] <= distances[rows[0]]) continue;
+      rows.shift();
+    }
+    let place = rows.length;
+    while (place > 0 && distances[rows[place - 1]] > distances[row]) place--;
+    rows.splice(place, 0, row);
+  }
   return rows;
 }
 

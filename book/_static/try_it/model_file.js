@@ -1,6 +1,6 @@
 // Detectors as safetensors files, as adlib/files.py and adlib/inspection/inspector.py write and read them.
 import { sha256 } from "../vendor/noble/sha2.js";
-import { Refused } from "./photographs.js";
+import { Refused, hexadecimal } from "./photographs.js";
 
 const DIGEST = "sha256";
 const TYPES = { F32: [Float32Array, "torch.float32"], F64: [Float64Array, "torch.float64"], I64: [BigInt64Array, "torch.int64"] };
@@ -48,7 +48,7 @@ function digestOf(tensors, metadata) {
     digest.update(text.encode(pythonJson([name, TYPES[dtype][1], shape])));
     digest.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   }
-  return Array.from(digest.digest(), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hexadecimal(digest.digest());
 }
 
 const sorted = (named) => Object.entries(named).sort(([some], [other]) => (some < other ? -1 : 1));

@@ -6,7 +6,7 @@ const RATE = 0.02; // of false alarms, as adlib fit asks for
 const TYPES = "image/png,image/jpeg,image/webp,image/avif,image/bmp";
 
 let worker = null, busy = null; // what the worker is at: {done, failed}
-let learnt = null; // see worker.js, `shown`; with `moved`, a threshold that the reader has set
+let learnt = null; // see worker.js, `summary`; with `moved`, a threshold that the reader has set
 let verdicts = []; // {file, score, map, side, thumbnail, width, height, remark} or {file, error}, as they were given
 
 // ---------------------------------------------------------------- elements
@@ -311,6 +311,9 @@ function move(value) {
   }
   const errors = verdicts.length - bad - good;
   counts.textContent = `${bad + good} photographs: ${bad} defective, ${good} good${errors ? `; ${errors} could not be read` : ""}.`;
+  if (bad + good >= 10 && bad > (bad + good) / 2) {
+    counts.textContent += " Unless most of them are defective, these photographs are unlike the good ones: another camera, light or part? Then learn again.";
+  }
   slider.setAttribute("aria-valuetext", `${number(threshold())}: ${bad} of ${bad + good} defective, false alarms about ${oneIn(expected)}`);
   plot.querySelector("b").style.left = `${100 * share(threshold())}%`;
   plot.querySelectorAll(".try-new").forEach((dot) => dot.classList.toggle("try-above", parseFloat(dot.style.left) > 100 * share(threshold())));

@@ -114,7 +114,8 @@ export class Photograph {
     return this.context.getImageData(0, 0, width, height).data;
   }
 
-  // The photograph squeezed to size x size, Uint8 RGB; with `study` also {coloured, brightness, digest} of the whole.
+  // {pixels, coloured}: the photograph squeezed to size x size, Uint8 RGB, and whether the whole has a colour; with `study`
+  // also {brightness, appearance, digest}.
   squeezed(size, study = false) {
     const { width, height, mode } = this;
     const columns = width === size ? null : weights(width, size);
@@ -125,9 +126,10 @@ export class Photograph {
     for (let top = 0; top < height; top += rows) {
       const count = Math.min(rows, height - top), pixels = this.pixels(0, top, width, count);
       const plain = study && new Uint8Array(width * count * (mode === "L" ? 1 : 3));
-      for (let from = 0, to = 0; study && from < pixels.length; from += 4) {
+      for (let from = 0, to = 0; from < pixels.length; from += 4) {
         const red = pixels[from], green = pixels[from + 1], blue = pixels[from + 2];
         if (red !== green || red !== blue) coloured = true;
+        if (!study) continue;
         sum += red + green + blue;
         plain[to++] = red;
         if (mode === "L") continue;
@@ -138,9 +140,9 @@ export class Photograph {
       narrower(pixels, width, count, columns, size, narrow.subarray(top * size * 3));
     }
     const small = height === size ? narrow : lower(narrow, height, size);
-    if (!study) return { pixels: small, coloured: differs(small) };
-    const hex = Array.from(digest.digest(), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    return { pixels: small, coloured, brightness: sum / (3 * width * height), digest: hex };
+    if (!study) return { pixels: small, coloured };
+    const brightness = sum / (3 * width * height);
+    return { pixels: small, coloured, brightness, appearance: appearance(small, size), digest: hexadecimal(digest.digest()) };
   }
 
   // A JPEG to be shown, at most `side` pixels long.
@@ -154,11 +156,20 @@ export class Photograph {
   }
 }
 
-function differs(pixels) {
-  for (let at = 0; at < pixels.length; at += 3) {
-    if (pixels[at] !== pixels[at + 1] || pixels[at] !== pixels[at + 2]) return true;
+export const hexadecimal = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+// Brightness, contrast and sharpness of RGB (size, size), as adlib/inspection/drift.py has them; that looks at grey before it
+// squeezes, which differs by less than a grey value.
+function appearance(pixels, size) {
+  const grey = Float32Array.from({ length: size * size }, (_, at) => (19595 * pixels[3 * at] + 38470 * pixels[3 * at + 1] + 7471 * pixels[3 * at + 2]) / 65536);
+  const mean = grey.reduce((sum, each) => sum + each, 0) / grey.length;
+  const spread = Math.sqrt(grey.reduce((sum, each) => sum + (each - mean) ** 2, 0) / grey.length);
+  let steps = 0;
+  for (let at = 0; at < grey.length; at++) {
+    if ((at + 1) % size) steps += Math.abs(grey[at + 1] - grey[at]);
+    if (at + size < grey.length) steps += Math.abs(grey[at + size] - grey[at]);
   }
-  return false;
+  return [mean, spread, steps / (2 * size * (size - 1))].map((value, number) => Number(value.toFixed(number === 2 ? 3 : 2)));
 }
 
 // Which pixels count how much in each pixel of the result: averaged over the area where the axis shrinks, linear where

@@ -5,7 +5,7 @@ import { sha256 } from "../vendor/noble/sha2.js";
 import { fromFile, judge, learn, toFile } from "./detector.js";
 import { readTensors } from "./model_file.js";
 import { Network } from "./network.js";
-import { Refused } from "./photographs.js";
+import { Refused, hexadecimal } from "./photographs.js";
 /* global tf */
 
 const below = (path) => new URL(`../${path}`, import.meta.url).href;
@@ -48,7 +48,7 @@ async function start() {
   network = new Network(tensors, settings);
 }
 
-const shown = ({ scores, threshold, falseAlarms, images, notes, errors, detector }) => ({
+const summary = ({ scores, threshold, falseAlarms, images, notes, errors, detector }) => ({
   scores, threshold, falseAlarms, images, notes, errors, size: detector.size, confidence: network.settings.confidence,
   columns: network.settings.columns,
 });
@@ -59,7 +59,7 @@ const work = {
     const fresh = await learn(network, files, falseAlarms, say);
     learnt?.detector.memory.dispose();
     learnt = fresh;
-    postMessage({ kind: "learnt", ...shown(learnt), saves: true });
+    postMessage({ kind: "learnt", ...summary(learnt), saves: true });
   },
   async load({ file }) {
     await start();
@@ -70,7 +70,7 @@ const work = {
     } catch (error) {
       throw error instanceof Refused ? new Refused(`'${file.name}' ${error.message}`) : error;
     }
-    postMessage({ kind: "learnt", ...shown(learnt), saves: false });
+    postMessage({ kind: "learnt", ...summary(learnt), saves: false });
   },
   async judge({ files, first }) {
     for (const [number, file] of files.entries()) {
@@ -86,7 +86,7 @@ const work = {
     postMessage({ kind: "judged" });
   },
   async save({ threshold }) {
-    const hex = (text) => Array.from(sha256(new TextEncoder().encode(text)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const hex = (text) => hexadecimal(sha256(new TextEncoder().encode(text)));
     postMessage({ kind: "saved", blob: toFile(learnt, threshold, network.settings, hex) });
   },
 };
