@@ -25,12 +25,19 @@ export class Detector {
 
   // What the network sees, Float32Array (places, depth). pixels: Uint8 RGB (size, size).
   features(pixels) {
-    return this.network.features(pixels, this.size, this.size, [this.geometry.seen, this.geometry.seen], this.config.blocks).values;
+    return this.network.features(
+      pixels,
+      this.size,
+      this.size,
+      [this.geometry.seen, this.geometry.seen],
+      this.config.blocks,
+    ).values;
   }
 
   // {score, map}: the map is Float32Array (size, size).
   examine(features) {
-    const distances = this.memory.distances(features), side = Math.sqrt(distances.length);
+    const distances = this.memory.distances(features),
+      side = Math.sqrt(distances.length);
     const mean = distances.reduce((sum, each) => sum + each, 0) / distances.length;
     const score = Math.fround(this.config.score === "mean_distance" ? mean : Math.max(...distances));
     const sigma = (this.config.blur * this.size) / this.geometry.seen;
@@ -41,9 +48,17 @@ export class Detector {
 // Learns from good photographs: {detector, images, scores, threshold, mapScale, brightness, fingerprint, notes, errors}.
 // files: in order. say(words, done) is awaited between steps, done from 0 to 1; it throws to cancel.
 export async function learn(network, files, falseAlarms, say) {
-  const { settings } = network, { config, size, seed } = settings;
-  if (files.length > MOST_GOOD) throw new Refused(`That is ${files.length} photographs; this page learns from up to ${MOST_GOOD}. Take fewer, or adlib fit.`);
-  const blank = new Detector(network, config, size, 3, null), images = [], errors = [], twice = [], digests = new Set();
+  const { settings } = network,
+    { config, size, seed } = settings;
+  if (files.length > MOST_GOOD)
+    throw new Refused(
+      `That is ${files.length} photographs; this page learns from up to ${MOST_GOOD}. Take fewer, or adlib fit.`,
+    );
+  const blank = new Detector(network, config, size, 3, null),
+    images = [],
+    errors = [],
+    twice = [],
+    digests = new Set();
   let squeezed = 0;
   for (const [number, file] of files.entries()) {
     await say(`reading ${number + 1} of ${files.length}`, (0.35 * number) / files.length);
@@ -61,9 +76,15 @@ export async function learn(network, files, falseAlarms, say) {
       errors.push({ file: file.name, error: error.message });
     }
   }
-  if (images.length < LEAST_GOOD) throw new Refused(`${images.length} good photographs; at least ${LEAST_GOOD} are needed, and twenty are a good beginning. ${errors[0] ? `'${errors[0].file}' ${errors[0].error}` : ""}`);
-  const order = permutation(seed, images.length), scores = [];
-  const folds = Array.from({ length: Math.min(settings.folds, images.length) }, (_, first) => order.filter((_, at) => at % settings.folds === first));
+  if (images.length < LEAST_GOOD)
+    throw new Refused(
+      `${images.length} good photographs; at least ${LEAST_GOOD} are needed, and twenty are a good beginning. ${errors[0] ? `'${errors[0].file}' ${errors[0].error}` : ""}`,
+    );
+  const order = permutation(seed, images.length),
+    scores = [];
+  const folds = Array.from({ length: Math.min(settings.folds, images.length) }, (_, first) =>
+    order.filter((_, at) => at % settings.folds === first),
+  );
   let mapScale = 0;
   const channels = images.some((image) => image.coloured) ? 3 : 1;
   for (const [number, fold] of folds.entries()) {
@@ -81,15 +102,28 @@ export async function learn(network, files, falseAlarms, say) {
   }
   const memory = await remember(settings, images, (share) => say("learning from all of them", 0.83 + 0.17 * share));
   const notes = [
-    ...errors.slice(0, 1).map(({ file, error }) => `Not readable and left out: ${plural(errors.length, "file")} (${file} ${error})`),
-    ...twice.slice(0, 1).map((name) => `There twice, pixel by pixel, and taken once: ${plural(twice.length, "image")} (e.g. ${name}).`),
-    ...(squeezed ? [`Not square, squeezed to ${size} x ${size} pixels: ${plural(squeezed, "image")}; --tile keeps their shape.`] : []),
+    ...errors
+      .slice(0, 1)
+      .map(({ file, error }) => `Not readable and left out: ${plural(errors.length, "file")} (${file} ${error})`),
+    ...twice
+      .slice(0, 1)
+      .map((name) => `There twice, pixel by pixel, and taken once: ${plural(twice.length, "image")} (e.g. ${name}).`),
+    ...(squeezed
+      ? [`Not square, squeezed to ${size} x ${size} pixels: ${plural(squeezed, "image")}; --tile keeps their shape.`]
+      : []),
   ];
   return {
     detector: new Detector(network, config, size, channels, memory),
-    images: images.length, scores, threshold: thresholdFor(scores, falseAlarms), falseAlarms, mapScale,
+    images: images.length,
+    scores,
+    threshold: thresholdFor(scores, falseAlarms),
+    falseAlarms,
+    mapScale,
     brightness: images.reduce((sum, image) => sum + image.brightness, 0) / images.length,
-    digests: images.map((image) => image.digest), appearances: images.map((image) => image.appearance), notes, errors,
+    digests: images.map((image) => image.digest),
+    appearances: images.map((image) => image.appearance),
+    notes,
+    errors,
   };
 }
 
@@ -106,8 +140,10 @@ async function readGood(file, size) {
 
 // The memory of what good images show, chosen as `_learn` of patch_memory does.
 async function remember(settings, images, say) {
-  const { config, seed } = settings, { depth, places } = geometry(settings, config, settings.size);
-  const generator = new Generator(seed), total = places * images.length;
+  const { config, seed } = settings,
+    { depth, places } = geometry(settings, config, settings.size);
+  const generator = new Generator(seed),
+    total = places * images.length;
   generator.bits(); // two numbers are drawn when a detector is made
   generator.bits();
   const drawn = generator.permutation(total).subarray(0, config.candidates).sort();
@@ -117,41 +153,76 @@ async function remember(settings, images, say) {
     candidates.set(images[Math.floor(place / places)].features.subarray(from, from + depth), row * depth);
   }
   const directions = generator.normal(depth * config.projection);
-  const rows = await wellSpread(project(candidates, depth, directions, config.projection), config.projection, config.memory, say);
+  const rows = await wellSpread(
+    project(candidates, depth, directions, config.projection),
+    config.projection,
+    config.memory,
+    say,
+  );
   const memory = new Float32Array(rows.length * depth);
-  for (const [number, row] of rows.entries()) memory.set(candidates.subarray(row * depth, (row + 1) * depth), number * depth);
+  for (const [number, row] of rows.entries())
+    memory.set(candidates.subarray(row * depth, (row + 1) * depth), number * depth);
   return new Memory(memory, depth);
 }
 
 // The detector that a file of adlib holds, with its threshold.
 export function fromFile(network, { tensors, metadata }) {
   if (!metadata.adlib) throw new Refused("holds tensors but no adlib detector.");
-  const about = JSON.parse(metadata.adlib), { settings } = network;
-  if (about.name !== "patch_memory") throw new Refused(`holds a ${about.name}; this page reads patch_memory, which adlib fit takes by default.`);
+  const about = JSON.parse(metadata.adlib),
+    { settings } = network;
+  if (about.name !== "patch_memory")
+    throw new Refused(`holds a ${about.name}; this page reads patch_memory, which adlib fit takes by default.`);
   if (!metadata.inspection) throw new Refused("holds a detector without a threshold: write one with adlib fit.");
-  const beside = JSON.parse(metadata.inspection), { config } = about;
-  if (about.format > settings.format || beside.format > settings.inspection_format) throw new Refused("was written by a newer version of adlib than this page's.");
-  if (beside.tiling) throw new Refused("cuts photographs into tiles, which this page does not: score with adlib score.");
-  if (about.value_range) throw new Refused("was fitted to images of more than 8 bits, of which a browser gives 8: score with adlib score.");
-  if (config.blocks.at(-1) >= settings.channels.length) throw new Refused(`asks block ${config.blocks.at(-1)} of the network; this page has those up to ${settings.channels.length - 1}.`);
+  const beside = JSON.parse(metadata.inspection),
+    { config } = about;
+  if (about.format > settings.format || beside.format > settings.inspection_format)
+    throw new Refused("was written by a newer version of adlib than this page's.");
+  if (beside.tiling)
+    throw new Refused("cuts photographs into tiles, which this page does not: score with adlib score.");
+  if (about.value_range)
+    throw new Refused("was fitted to images of more than 8 bits, of which a browser gives 8: score with adlib score.");
+  if (config.blocks.at(-1) >= settings.channels.length)
+    throw new Refused(
+      `asks block ${config.blocks.at(-1)} of the network; this page has those up to ${settings.channels.length - 1}.`,
+    );
   const { shape, values } = tensors["memory.places"];
-  const [channels, size] = about.image_shape, memory = new Memory(Float32Array.from(values), shape[1]);
+  const [channels, size] = about.image_shape,
+    memory = new Memory(Float32Array.from(values), shape[1]);
   return {
-    detector: new Detector(network, config, size, channels, memory), images: beside.images, scores: beside.threshold.scores,
-    threshold: beside.threshold.value, falseAlarms: beside.threshold.false_alarms, mapScale: about.map_scale,
-    brightness: beside.brightness, notes: beside.notes, errors: [],
+    detector: new Detector(network, config, size, channels, memory),
+    images: beside.images,
+    scores: beside.threshold.scores,
+    threshold: beside.threshold.value,
+    falseAlarms: beside.threshold.false_alarms,
+    mapScale: about.map_scale,
+    brightness: beside.brightness,
+    notes: beside.notes,
+    errors: [],
   };
 }
 
 // A learnt detector as a file that adlib reads: `Detector.load`, `Inspector.load`, `adlib score`.
 export function toFile(learnt, threshold, settings, digestOfText) {
-  const { detector, scores, mapScale } = learnt, { memory, size, channels, config } = detector;
-  const rest = { image_shape: [channels, size, size], thresholds: { [config.score]: threshold.value }, map_scale: mapScale };
+  const { detector, scores, mapScale } = learnt,
+    { memory, size, channels, config } = detector;
+  const rest = {
+    image_shape: [channels, size, size],
+    thresholds: { [config.score]: threshold.value },
+    map_scale: mapScale,
+  };
   const inspection = {
     format: settings.inspection_format,
-    threshold: { value: threshold.value, false_alarms: threshold.falseAlarms, scores: [...scores].sort((a, b) => a - b) },
-    tiling: null, images: learnt.images, fingerprint: digestOfText([...learnt.digests].sort().join("")).slice(0, 16),
-    brightness: learnt.brightness, notes: learnt.notes, appearances: learnt.appearances,
+    threshold: {
+      value: threshold.value,
+      false_alarms: threshold.falseAlarms,
+      scores: [...scores].sort((a, b) => a - b),
+    },
+    tiling: null,
+    images: learnt.images,
+    fingerprint: digestOfText([...learnt.digests].sort().join("")).slice(0, 16),
+    brightness: learnt.brightness,
+    notes: learnt.notes,
+    appearances: learnt.appearances,
   };
   const places = { shape: [memory.places.length / memory.depth, memory.depth], values: memory.places };
   const adlib = `${settings.fixed.slice(0, -1)}, ${pythonJson(rest).slice(1)}`;
@@ -161,13 +232,20 @@ export function toFile(learnt, threshold, settings, digestOfText) {
 // {score, map, side, thumbnail, width, height, remark} of a photograph; `map` is grey as `adlib score --maps` writes
 // it: 128 is as suspicious as any place of a good image was, 255 twice that or more.
 export async function judge({ detector, mapScale }, file) {
-  const photograph = await Photograph.open(file), { width, height } = photograph;
+  const photograph = await Photograph.open(file),
+    { width, height } = photograph;
   try {
     const { pixels, coloured } = photograph.squeezed(detector.size);
-    if (detector.channels === 1 && coloured) throw new Refused("is coloured; this detector was fitted to grey photographs. Convert it the way those were, or learn from coloured ones.");
+    if (detector.channels === 1 && coloured)
+      throw new Refused(
+        "is coloured; this detector was fitted to grey photographs. Convert it the way those were, or learn from coloured ones.",
+      );
     const { score, map } = detector.examine(detector.features(pixels));
-    const grey = Uint8Array.from(map, (value) => Math.min(255, Math.round((value * 127.5) / Math.max(mapScale || 1, 1e-12))));
-    const remark = width === height ? "" : `is not square and was squeezed to ${detector.size} x ${detector.size} pixels`;
+    const grey = Uint8Array.from(map, (value) =>
+      Math.min(255, Math.round((value * 127.5) / Math.max(mapScale || 1, 1e-12))),
+    );
+    const remark =
+      width === height ? "" : `is not square and was squeezed to ${detector.size} x ${detector.size} pixels`;
     return { score, map: grey, side: detector.size, thumbnail: await photograph.thumbnail(360), width, height, remark };
   } finally {
     photograph.close();
@@ -177,7 +255,8 @@ export async function judge({ detector, mapScale }, file) {
 // (side, side) -> (size, size), linear between the places' centres.
 function enlarged(values, side, size) {
   const at = Array.from({ length: size }, (_, number) => {
-    const place = Math.max(0, ((number + 0.5) * side) / size - 0.5), first = Math.floor(place);
+    const place = Math.max(0, ((number + 0.5) * side) / size - 0.5),
+      first = Math.floor(place);
     return { first, second: Math.min(side - 1, first + 1), share: place - first };
   });
   const result = new Float32Array(size * size);
@@ -195,16 +274,20 @@ function enlarged(values, side, size) {
 
 // A Gaussian that is cut at three standard deviations, mirrored at the border: adlib.scores.gaussian_blur.
 function blurred(map, size, sigma) {
-  const window = Math.min(2 * Math.ceil(3 * sigma) + 1, size - 1 + (size % 2)), half = Math.floor(window / 2);
+  const window = Math.min(2 * Math.ceil(3 * sigma) + 1, size - 1 + (size % 2)),
+    half = Math.floor(window / 2);
   const raw = Array.from({ length: window }, (_, i) => Math.exp(-((i - half) ** 2) / (2 * sigma ** 2)));
-  const total = raw.reduce((sum, each) => sum + each, 0), shares = raw.map((each) => each / total);
+  const total = raw.reduce((sum, each) => sum + each, 0),
+    shares = raw.map((each) => each / total);
   const mirrored = (at) => (at < 0 ? -1 - at : at >= size ? 2 * size - 1 - at : at);
   const pass = (values, along, across) => {
     const result = new Float32Array(size * size);
     for (let place = 0; place < size; place++) {
       for (let i = 0; i < window; i++) {
-        const from = mirrored(place + i - half) * along, share = shares[i];
-        for (let other = 0; other < size; other++) result[place * along + other * across] += values[from + other * across] * share;
+        const from = mirrored(place + i - half) * along,
+          share = shares[i];
+        for (let other = 0; other < size; other++)
+          result[place * along + other * across] += values[from + other * across] * share;
       }
     }
     return result;
@@ -214,7 +297,9 @@ function blurred(map, size, sigma) {
 
 // numpy.quantile of a map.
 function quantile(map, share) {
-  const ordered = Float32Array.from(map).sort(), place = share * (ordered.length - 1), first = Math.floor(place);
+  const ordered = Float32Array.from(map).sort(),
+    place = share * (ordered.length - 1),
+    first = Math.floor(place);
   const next = ordered[Math.min(first + 1, ordered.length - 1)];
   return ordered[first] + (next - ordered[first]) * (place - first);
 }

@@ -7,7 +7,8 @@ const AHEAD = 16; // candidates whose distances to all are taken together
 // The values of the tensor that `compute` returns. (An array must not be what tf.tidy returns: it would look for tensors
 // at each of its places.)
 export function valuesOf(compute) {
-  const result = tf.tidy(compute), values = result.dataSync();
+  const result = tf.tidy(compute),
+    values = result.dataSync();
   result.dispose();
   return values;
 }
@@ -20,25 +21,32 @@ export function valuesOf(compute) {
 export async function wellSpread(candidates, depth, count, breathe) {
   const total = candidates.length / depth;
   count = Math.min(count, total);
-  const chosen = new Int32Array(count), distances = new Float32Array(total).fill(Infinity);
+  const chosen = new Int32Array(count),
+    distances = new Float32Array(total).fill(Infinity);
   const squares = Float32Array.from({ length: total }, (_, row) => {
     let sum = 0;
     for (let at = row * depth; at < (row + 1) * depth; at++) sum += candidates[at] ** 2;
     return sum;
   });
   const turned = tf.tidy(() => tf.transpose(tf.tensor(candidates, [total, depth])));
-  let products, places = new Map();
+  let products,
+    places = new Map();
   for (let number = 1; number < count; number++) {
     const last = chosen[number - 1];
     if (!places.has(last)) {
       await breathe(number / count);
       const rows = [last, ...farthest(distances, AHEAD)];
       places = new Map(rows.map((row, place) => [row, place]));
-      const some = Float32Array.from({ length: rows.length * depth }, (_, at) => candidates[rows[Math.floor(at / depth)] * depth + (at % depth)]);
+      const some = Float32Array.from(
+        { length: rows.length * depth },
+        (_, at) => candidates[rows[Math.floor(at / depth)] * depth + (at % depth)],
+      );
       products = valuesOf(() => tf.matMul(tf.tensor(some, [rows.length, depth]), turned));
     }
-    const start = places.get(last) * total, own = squares[last];
-    let next = 0, largest = -Infinity;
+    const start = places.get(last) * total,
+      own = squares[last];
+    let next = 0,
+      largest = -Infinity;
     for (let row = 0; row < total; row++) {
       const other = squares[row] + own - 2 * products[start + row];
       if (other < distances[row]) distances[row] = other;
@@ -89,7 +97,9 @@ export class Memory {
   // Euclidean distance of each place, Float32Array (N, depth), to the nearest in the memory: Float64Array (N).
   // The nearest is the one of the smallest |b|^2 - 2 a b; the distance is then taken from the differences.
   distances(places) {
-    const { depth } = this, total = places.length / depth, result = new Float64Array(total);
+    const { depth } = this,
+      total = places.length / depth,
+      result = new Float64Array(total);
     for (let first = 0; first < total; first += PORTION) {
       const count = Math.min(PORTION, total - first);
       const part = places.subarray(first * depth, (first + count) * depth);

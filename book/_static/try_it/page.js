@@ -5,7 +5,8 @@ const root = document.getElementById("try-it");
 const RATE = 0.02; // of false alarms, as adlib fit asks for
 const TYPES = "image/png,image/jpeg,image/webp,image/avif,image/bmp";
 
-let worker = null, busy = null; // what the worker is at: {done, failed}
+let worker = null,
+  busy = null; // what the worker is at: {done, failed}
 let learnt = null; // see worker.js, `summary`; with `moved`, a threshold that the reader has set
 let verdicts = []; // {file, score, map, side, thumbnail, width, height, remark} or {file, error}, as they were given
 
@@ -21,12 +22,30 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-const button = (words, press, attributes = {}) => make("button", { type: "button", class: "try-button", onclick: press, ...attributes }, words);
+const button = (words, press, attributes = {}) =>
+  make("button", { type: "button", class: "try-button", onclick: press, ...attributes }, words);
 
 // A button that lets files be chosen, and the zone around it that takes dropped ones.
 function zone(lead, chooseWords, take, ...more) {
-  const input = make("input", { type: "file", multiple: true, accept: TYPES, hidden: true, onchange: () => (take([...input.files]), (input.value = "")) });
-  const element = make("div", { class: "try-zone" }, make("p", {}, lead), make("div", { class: "try-buttons" }, button(chooseWords, () => input.click()), ...more), input);
+  const input = make("input", {
+    type: "file",
+    multiple: true,
+    accept: TYPES,
+    hidden: true,
+    onchange: () => (take([...input.files]), (input.value = "")),
+  });
+  const element = make(
+    "div",
+    { class: "try-zone" },
+    make("p", {}, lead),
+    make(
+      "div",
+      { class: "try-buttons" },
+      button(chooseWords, () => input.click()),
+      ...more,
+    ),
+    input,
+  );
   element.addEventListener("dragover", (event) => {
     event.preventDefault();
     element.classList.add("try-over");
@@ -53,7 +72,7 @@ async function dropped(transfer) {
       paths.set(files.at(-1), entry.fullPath.slice(1));
     } else {
       const reader = entry.createReader();
-      for (let some; (some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))).length; ) {
+      for (let some; (some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))).length;) {
         for (const each of some) await walk(each);
       }
     }
@@ -64,9 +83,16 @@ async function dropped(transfer) {
 }
 
 const { megabytes, exampleMegabytes } = root.dataset;
-const modelInput = make("input", { type: "file", accept: ".safetensors", hidden: true, onchange: () => (open(modelInput.files[0]), (modelInput.value = "")) });
+const modelInput = make("input", {
+  type: "file",
+  accept: ".safetensors",
+  hidden: true,
+  onchange: () => (open(modelInput.files[0]), (modelInput.value = "")),
+});
 const goodZone = zone(
-  "Drop twenty or so photographs of good parts here, or a folder of them.", "Choose good photographs", learn,
+  "Drop twenty or so photographs of good parts here, or a folder of them.",
+  "Choose good photographs",
+  learn,
   button(`Take 20 solar cells (${exampleMegabytes} MB)`, takeExample),
   button("Open a detector file", () => modelInput.click()),
 );
@@ -76,29 +102,77 @@ otherZone.querySelector(".try-buttons").append(exampleButton);
 
 const bar = make("progress", { max: 1, value: 0, "aria-label": "Progress" });
 const barWords = make("span", {});
-const work = make("div", { class: "try-work", hidden: true }, bar, barWords, button("Cancel", () => worker.postMessage({ kind: "cancel" })));
+const work = make(
+  "div",
+  { class: "try-work", hidden: true },
+  bar,
+  barWords,
+  button("Cancel", () => worker.postMessage({ kind: "cancel" })),
+);
 const status = make("p", { role: "status", class: "try-status" });
 const alert = make("p", { role: "alert", class: "try-alert", hidden: true });
 const now = make("div", {}, work, alert, status); // stands below what was pressed
 
 const summary = make("div", { class: "try-summary" });
 const saveButton = button("Download the detector", save);
-const slider = make("input", { type: "range", min: 0, max: 200, step: 1, "aria-label": "Threshold", oninput: () => moveTo(slider.value / 200) });
+const slider = make("input", {
+  type: "range",
+  min: 0,
+  max: 200,
+  step: 1,
+  "aria-label": "Threshold",
+  oninput: () => moveTo(slider.value / 200),
+});
 const plot = make("div", { class: "try-plot", "aria-hidden": "true" });
 const costWords = make("p", { class: "try-cost" });
 const resetButton = button("Back to the learnt threshold", () => move(null));
 const counts = make("p", { class: "try-counts" });
 const list = make("ol", { class: "try-list" });
 const tableButton = button("Download the table (CSV)", table);
-const heatSwitch = make("input", { type: "checkbox", id: "try-heat", checked: true, onchange: () => root.classList.toggle("try-no-heat", !heatSwitch.checked) });
+const heatSwitch = make("input", {
+  type: "checkbox",
+  id: "try-heat",
+  checked: true,
+  onchange: () => root.classList.toggle("try-no-heat", !heatSwitch.checked),
+});
 
 const steps = {
-  good: make("section", { "aria-labelledby": "try-1" }, make("h2", { id: "try-1" }, "1. Good photographs"), goodZone, modelInput,
-    make("p", { class: "try-note" }, `Whichever you press first loads ${megabytes} MB, once: the network that looks at photographs, and what runs it.`)),
-  learnt: make("section", { "aria-labelledby": "try-2", hidden: true }, make("h2", { id: "try-2", tabindex: -1 }, "2. Photographs to be judged"), summary, otherZone),
-  results: make("section", { "aria-labelledby": "try-3", hidden: true }, make("h2", { id: "try-3", tabindex: -1 }, "3. Verdicts, the worst first"),
-    plot, slider, costWords, make("div", { class: "try-buttons" }, resetButton, tableButton, make("label", { for: "try-heat", class: "try-check" }, heatSwitch, " heat maps")),
-    counts, list),
+  good: make(
+    "section",
+    { "aria-labelledby": "try-1" },
+    make("h2", { id: "try-1" }, "1. Good photographs"),
+    goodZone,
+    modelInput,
+    make(
+      "p",
+      { class: "try-note" },
+      `Whichever you press first loads ${megabytes} MB, once: the network that looks at photographs, and what runs it.`,
+    ),
+  ),
+  learnt: make(
+    "section",
+    { "aria-labelledby": "try-2", hidden: true },
+    make("h2", { id: "try-2", tabindex: -1 }, "2. Photographs to be judged"),
+    summary,
+    otherZone,
+  ),
+  results: make(
+    "section",
+    { "aria-labelledby": "try-3", hidden: true },
+    make("h2", { id: "try-3", tabindex: -1 }, "3. Verdicts, the worst first"),
+    plot,
+    slider,
+    costWords,
+    make(
+      "div",
+      { class: "try-buttons" },
+      resetButton,
+      tableButton,
+      make("label", { for: "try-heat", class: "try-check" }, heatSwitch, " heat maps"),
+    ),
+    counts,
+    list,
+  ),
 };
 const picture = make("dialog", { class: "try-dialog", "aria-label": "A photograph at its own size" });
 steps.good.append(now);
@@ -109,12 +183,16 @@ picture.addEventListener("close", () => picture.replaceChildren());
 function started() {
   if (worker) return worker;
   // From a blob: such a worker is held to this page's content-security policy, and asks no other host either.
-  const script = new Blob([`import ${JSON.stringify(new URL("worker.js", import.meta.url).href)};`], { type: "text/javascript" });
+  const script = new Blob([`import ${JSON.stringify(new URL("worker.js", import.meta.url).href)};`], {
+    type: "text/javascript",
+  });
   worker = new Worker(URL.createObjectURL(script), { type: "module" });
   worker.onmessage = ({ data }) => heard[data.kind]?.(data);
   worker.onerror = (event) => {
     worker = null;
-    heard.failed({ words: `The scripts of this page could not be started${event.message ? ` (${event.message})` : ""}. Is the network there? Reload the page to try again.` });
+    heard.failed({
+      words: `The scripts of this page could not be started${event.message ? ` (${event.message})` : ""}. Is the network there? Reload the page to try again.`,
+    });
   };
   return worker;
 }
@@ -136,6 +214,7 @@ function rest() {
   busy = null;
   work.hidden = true;
   for (const each of root.querySelectorAll("button, input")) each.disabled = false;
+  resetButton.disabled = !learnt || learnt.moved === null;
   root.removeAttribute("aria-busy");
 }
 
@@ -175,6 +254,7 @@ const heard = {
   verdict({ number, ...verdict }) {
     Object.assign(verdicts[number], verdict, { there: true });
     if (verdict.thumbnail) verdicts[number].address = URL.createObjectURL(verdict.thumbnail);
+    verdicts[number].card = card(verdicts[number]); // now, not all at the end, which would hold the page up
   },
   judged() {
     rest();
@@ -216,8 +296,12 @@ function judge(files) {
 const sorted = (files) => [...files].sort((some, other) => (nameOf(some) < nameOf(other) ? -1 : 1));
 
 function save() {
-  const value = threshold(), { expected } = cost(learnt.scores, value, learnt.confidence);
-  ask({ kind: "save", threshold: { value, falseAlarms: learnt.moved === null ? learnt.falseAlarms : expected } }, "Writing the detector.");
+  const value = threshold(),
+    { expected } = cost(learnt.scores, value, learnt.confidence);
+  ask(
+    { kind: "save", threshold: { value, falseAlarms: learnt.moved === null ? learnt.falseAlarms : expected } },
+    "Writing the detector.",
+  );
 }
 
 const example = { learnt: false };
@@ -237,11 +321,13 @@ async function judgeExample() {
 async function exampleFiles(kind) {
   try {
     const names = JSON.parse(root.dataset.example)[kind];
-    return await Promise.all(names.map(async (name) => {
-      const response = await fetch(new URL(`../made/try_it/${name}`, import.meta.url));
-      if (!response.ok) throw new Error(`${name}: ${response.status}`);
-      return new File([await response.blob()], name);
-    }));
+    return await Promise.all(
+      names.map(async (name) => {
+        const response = await fetch(new URL(`../made/try_it/${name}`, import.meta.url));
+        if (!response.ok) throw new Error(`${name}: ${response.status}`);
+        return new File([await response.blob()], name);
+      }),
+    );
   } catch (error) {
     refuse(`The example could not be loaded (${error.message}). Is the network there?`);
     return null;
@@ -262,7 +348,12 @@ function clear() {
 function summarise() {
   const notes = learnt.notes.map((note) => make("li", {}, note));
   summary.replaceChildren(
-    make("p", {}, make("strong", {}, `Learnt from ${learnt.images} good photographs. `), thresholdWords(learnt.scores, learnt.threshold, learnt.confidence)),
+    make(
+      "p",
+      {},
+      make("strong", {}, `Learnt from ${learnt.images} good photographs. `),
+      thresholdWords(learnt.scores, learnt.threshold, learnt.confidence),
+    ),
     ...(notes.length ? [make("ul", {}, ...notes)] : []),
     ...(learnt.saves ? [make("div", { class: "try-buttons" }, saveButton)] : []),
   );
@@ -272,12 +363,13 @@ function summarise() {
 function draw() {
   verdicts = verdicts.filter((verdict) => verdict.there);
   steps.results.hidden = verdicts.length === 0;
-  for (const verdict of verdicts) verdict.card ??= card(verdict);
   list.replaceChildren(...inOrder().map((verdict) => verdict.card));
   const scored = verdicts.filter((verdict) => !verdict.error).map((verdict) => verdict.score);
-  const all = [...learnt.scores, ...scored], margin = 0.05 * (Math.max(...all) - Math.min(...all) || 1);
+  const all = [...learnt.scores, ...scored],
+    margin = 0.05 * (Math.max(...all) - Math.min(...all) || 1);
   learnt.range = [Math.min(...all) - margin, Math.max(...all) + margin];
-  const dots = (scores, kind) => scores.map((score) => make("i", { class: kind, style: `left: ${100 * share(score)}%` }));
+  const dots = (scores, kind) =>
+    scores.map((score) => make("i", { class: kind, style: `left: ${100 * share(score)}%` }));
   plot.replaceChildren(
     make("div", { class: "try-row" }, make("span", {}, "good, learnt from"), ...dots(learnt.scores, "try-known")),
     make("div", { class: "try-row try-judged" }, make("span", {}, "judged"), ...dots(scored, "try-new")),
@@ -300,7 +392,8 @@ function move(value) {
   const text = thresholdWords(learnt.scores, threshold(), learnt.confidence);
   costWords.textContent = `Threshold ${number(threshold())}${value === null ? " (learnt)" : ""}. ${text}`;
   const { expected } = cost(learnt.scores, threshold(), learnt.confidence);
-  let bad = 0, good = 0;
+  let bad = 0,
+    good = 0;
   for (const verdict of verdicts) {
     if (verdict.error) continue;
     const defective = isDefective(verdict);
@@ -312,11 +405,17 @@ function move(value) {
   const errors = verdicts.length - bad - good;
   counts.textContent = `${bad + good} photographs: ${bad} defective, ${good} good${errors ? `; ${errors} could not be read` : ""}.`;
   if (bad + good >= 10 && bad > (bad + good) / 2) {
-    counts.textContent += " Unless most of them are defective, these photographs are unlike the good ones: another camera, light or part? Then learn again.";
+    counts.textContent +=
+      " Unless most of them are defective, these photographs are unlike the good ones: another camera, light or part? Then learn again.";
   }
-  slider.setAttribute("aria-valuetext", `${number(threshold())}: ${bad} of ${bad + good} defective, false alarms about ${oneIn(expected)}`);
+  slider.setAttribute(
+    "aria-valuetext",
+    `${number(threshold())}: ${bad} of ${bad + good} defective, false alarms about ${oneIn(expected)}`,
+  );
   plot.querySelector("b").style.left = `${100 * share(threshold())}%`;
-  plot.querySelectorAll(".try-new").forEach((dot) => dot.classList.toggle("try-above", parseFloat(dot.style.left) > 100 * share(threshold())));
+  plot
+    .querySelectorAll(".try-new")
+    .forEach((dot) => dot.classList.toggle("try-above", parseFloat(dot.style.left) > 100 * share(threshold())));
   resetButton.disabled = value === null;
 }
 
@@ -325,26 +424,49 @@ const number = (score) => score.toPrecision(4);
 function card(verdict) {
   const { file } = verdict;
   if (verdict.error) {
-    return make("li", { class: "try-unread" }, make("span", { class: "try-name" }, nameOf(file)), make("span", {}, verdict.error));
+    return make(
+      "li",
+      { class: "try-unread" },
+      make("span", { class: "try-name" }, nameOf(file)),
+      make("span", {}, verdict.error),
+    );
   }
-  const heat = heatMap(verdict), words = make("span", { class: "try-verdict" });
+  const heat = heatMap(verdict, Math.max(1, Math.floor(verdict.side / 64))),
+    words = make("span", { class: "try-verdict" });
   const shape = `aspect-ratio: ${verdict.width} / ${verdict.height}; width: min(100%, ${(9 * verdict.width) / verdict.height}rem)`;
-  const frame = make("span", { class: "try-picture" }, make("span", { class: "try-fit", style: shape }, make("img", { src: verdict.address, alt: "" }), heat));
-  const press = make("button", { type: "button", class: "try-card", onclick: () => enlarge(verdict) }, frame, words,
-    make("span", { class: "try-score" }, `score ${number(verdict.score)}`), make("span", { class: "try-name" }, nameOf(file)));
+  const frame = make(
+    "span",
+    { class: "try-picture" },
+    make("span", { class: "try-fit", style: shape }, make("img", { src: verdict.address, alt: "" }), heat),
+  );
+  const press = make(
+    "button",
+    { type: "button", class: "try-card", onclick: () => enlarge(verdict) },
+    frame,
+    words,
+    make("span", { class: "try-score" }, `score ${number(verdict.score)}`),
+    make("span", { class: "try-name" }, nameOf(file)),
+  );
   press.title = "Open at its own size";
   return make("li", { title: verdict.remark || false }, press);
 }
 
-// The map as a canvas that lies over the photograph: clear up to what is usual on good images (128 is the most of it),
-// then yellow, then red.
-function heatMap({ map, side }) {
-  const canvas = make("canvas", { width: side, height: side, class: "try-heat", "aria-hidden": "true" });
-  const context = canvas.getContext("2d"), image = context.createImageData(side, side);
-  map.forEach((grey, at) => {
-    const heat = Math.max(0, (grey - 100) / 155);
-    image.data.set([255, 220 * (1 - heat), 0, 200 * Math.min(1, 1.5 * heat)], 4 * at);
-  });
+// The map as a canvas that lies over the photograph, every `step`th pixel of it: clear up to what is usual on good images
+// (128 is the most of it), then yellow, then red.
+function heatMap({ map, side }, step) {
+  const length = Math.floor(side / step),
+    canvas = make("canvas", { width: length, height: length, class: "try-heat", "aria-hidden": "true" });
+  const context = canvas.getContext("2d"),
+    image = context.createImageData(length, length),
+    middle = Math.floor(step / 2);
+  for (let row = 0, to = 0; row < length; row++) {
+    for (let column = 0; column < length; column++, to += 4) {
+      const heat = Math.max(0, (map[(row * step + middle) * side + column * step + middle] - 100) / 155);
+      image.data[to] = 255;
+      image.data[to + 1] = 220 * (1 - heat);
+      image.data[to + 3] = 200 * Math.min(1, 1.5 * heat);
+    }
+  }
   context.putImageData(image, 0, 0);
   return canvas;
 }
@@ -352,11 +474,29 @@ function heatMap({ map, side }) {
 function enlarge(verdict) {
   const address = URL.createObjectURL(verdict.file);
   const words = `${nameOf(verdict.file)}: ${isDefective(verdict) ? "defective" : "good"}, score ${number(verdict.score)}, ${verdict.width} x ${verdict.height} pixels${verdict.remark ? `; ${verdict.remark}` : ""}`;
-  const heat = heatMap(verdict), strength = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: 1, oninput: () => (heat.style.opacity = strength.value) });
-  const frame = make("div", { class: "try-own-size", style: `width: ${verdict.width}px; height: ${verdict.height}px` },
-    make("img", { src: address, alt: words, onload: () => URL.revokeObjectURL(address) }), heat);
+  const heat = heatMap(verdict, 1),
+    strength = make("input", {
+      type: "range",
+      min: 0,
+      max: 1,
+      step: 0.05,
+      value: 1,
+      oninput: () => (heat.style.opacity = strength.value),
+    });
+  const frame = make(
+    "div",
+    { class: "try-own-size", style: `width: ${verdict.width}px; height: ${verdict.height}px` },
+    make("img", { src: address, alt: words, onload: () => URL.revokeObjectURL(address) }),
+    heat,
+  );
   picture.replaceChildren(
-    make("div", { class: "try-buttons" }, make("span", { class: "try-words" }, words), make("label", { class: "try-check" }, "heat map ", strength), button("Close", () => picture.close())),
+    make(
+      "div",
+      { class: "try-buttons" },
+      make("span", { class: "try-words" }, words),
+      make("label", { class: "try-check" }, "heat map ", strength),
+      button("Close", () => picture.close()),
+    ),
     make("div", { class: "try-scroll", tabindex: 0 }, frame),
   );
   picture.showModal();
@@ -365,10 +505,18 @@ function enlarge(verdict) {
 function table() {
   const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
   const row = ({ file, score, error }) => ({
-    file: nameOf(file), score: error ? "" : String(score), threshold: String(threshold()), error: error ?? "",
+    file: nameOf(file),
+    score: error ? "" : String(score),
+    threshold: String(threshold()),
+    error: error ?? "",
     defective: error ? "" : score > threshold() ? "True" : "False",
   });
-  const lines = [learnt.columns, ...inOrder().map(row).map((each) => learnt.columns.map((column) => quoted(each[column])))];
+  const lines = [
+    learnt.columns,
+    ...inOrder()
+      .map(row)
+      .map((each) => learnt.columns.map((column) => quoted(each[column]))),
+  ];
   download(new Blob([lines.map((line) => `${line.join(",")}\r\n`).join("")], { type: "text/csv" }), "verdicts.csv");
 }
 
@@ -378,6 +526,15 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+// A file that is dropped beside the zones must not take the page's place.
+for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
+
 if (location.protocol === "file:") {
-  root.replaceChildren(make("p", { class: "try-alert" }, "This one page needs a web server, since browsers start no scripts from a file. In the folder of the book: python3 -m http.server, then open http://localhost:8000."));
+  root.replaceChildren(
+    make(
+      "p",
+      { class: "try-alert" },
+      "This one page needs a web server, since browsers start no scripts from a file. In the folder of the book: python3 -m http.server, then open http://localhost:8000.",
+    ),
+  );
 }

@@ -10,7 +10,10 @@ export class Refused extends Error {}
 
 const OTHER_FORMATS = [
   [/^II\*\0|^MM\0\*/, "is a TIFF or a camera's raw file"],
-  [/^....ftyp(hei|hev|mif1|msf1)/s, "is HEIC, as iPhones store (Settings, Camera, Formats, Most Compatible gives JPEG)"],
+  [
+    /^....ftyp(hei|hev|mif1|msf1)/s,
+    "is HEIC, as iPhones store (Settings, Camera, Formats, Most Compatible gives JPEG)",
+  ],
   [/^GIF8/, "is a GIF, which may hold several pictures"],
   [/^8BPS/, "is a Photoshop file"],
   [/^....jP  |^\xff\x4f\xff\x51/s, "is JPEG 2000"],
@@ -25,7 +28,10 @@ export function recognise(bytes) {
   const text = String.fromCharCode(...bytes.subarray(0, 140));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (text.startsWith("\x89PNG\r\n\x1a\n")) {
-    if (bytes[24] === 16) throw new Refused("holds 16 bits a value, and a browser gives the upper 8: save it with 8 bits, or take adlib fit, which reads all of them.");
+    if (bytes[24] === 16)
+      throw new Refused(
+        "holds 16 bits a value, and a browser gives the upper 8: save it with 8 bits, or take adlib fit, which reads all of them.",
+      );
     if (contains(bytes, "acTL")) throw new Refused("holds several pictures: save each as a file of its own.");
     return { mode: bytes[25] === 0 || bytes[25] === 4 ? "L" : "RGB" };
   }
@@ -35,7 +41,8 @@ export function recognise(bytes) {
     return { mode: channels === 1 ? "L" : "RGB" };
   }
   if (/^RIFF....WEBP/s.test(text)) {
-    if (text.slice(12, 16) === "VP8X" && bytes[20] & 2) throw new Refused("holds several pictures: save each as a file of its own.");
+    if (text.slice(12, 16) === "VP8X" && bytes[20] & 2)
+      throw new Refused("holds several pictures: save each as a file of its own.");
     return { mode: "RGB", kind: "webp" };
   }
   if (text.startsWith("BM") || /^....ftyp(avif|avis)/s.test(text)) return { mode: "RGB" };
@@ -60,11 +67,15 @@ function jpegChannels(view) {
 
 // Whether the EXIF data among the last bytes of a WebP file have an orientation other than upright.
 function turned(buffer) {
-  const view = new DataView(buffer), text = new TextDecoder("latin1").decode(buffer), at = text.lastIndexOf("EXIF");
+  const view = new DataView(buffer),
+    text = new TextDecoder("latin1").decode(buffer),
+    at = text.lastIndexOf("EXIF");
   if (at < 0) return false;
-  const start = at + 8 + (text.startsWith("Exif", at + 8) ? 6 : 0), little = text[start] === "I";
+  const start = at + 8 + (text.startsWith("Exif", at + 8) ? 6 : 0),
+    little = text[start] === "I";
   try {
-    const entries = start + view.getUint32(start + 4, little), count = view.getUint16(entries, little);
+    const entries = start + view.getUint32(start + 4, little),
+      count = view.getUint16(entries, little);
     for (let tag = entries + 2; tag < entries + 2 + 12 * count; tag += 12) {
       if (view.getUint16(tag, little) === 0x0112) return view.getUint16(tag + 8, little) > 1;
     }
@@ -85,12 +96,16 @@ export class Photograph {
     try {
       bitmap = await createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" });
     } catch {
-      throw new Refused("cannot be decoded: it is damaged, too large, or of a kind that this browser does not read. Save it anew as PNG or JPEG.");
+      throw new Refused(
+        "cannot be decoded: it is damaged, too large, or of a kind that this browser does not read. Save it anew as PNG or JPEG.",
+      );
     }
     const { width, height } = bitmap;
     if (width * height > MOST_PIXELS) {
       bitmap.close();
-      throw new Refused(`has ${Math.round((width * height) / 1e6)} megapixels; this page takes up to ${MOST_PIXELS / 1e6}. Make it smaller, or take adlib fit.`);
+      throw new Refused(
+        `has ${Math.round((width * height) / 1e6)} megapixels; this page takes up to ${MOST_PIXELS / 1e6}. Make it smaller, or take adlib fit.`,
+      );
     }
     return new Photograph(bitmap, mode);
   }
@@ -122,12 +137,16 @@ export class Photograph {
     const narrow = new Uint8Array(size * height * 3);
     const digest = study && sha256.create().update(new TextEncoder().encode(`(${width}, ${height})`));
     const rows = Math.max(1, Math.floor(BAND / width));
-    let coloured = false, sum = 0;
+    let coloured = false,
+      sum = 0;
     for (let top = 0; top < height; top += rows) {
-      const count = Math.min(rows, height - top), pixels = this.pixels(0, top, width, count);
+      const count = Math.min(rows, height - top),
+        pixels = this.pixels(0, top, width, count);
       const plain = study && new Uint8Array(width * count * (mode === "L" ? 1 : 3));
       for (let from = 0, to = 0; from < pixels.length; from += 4) {
-        const red = pixels[from], green = pixels[from + 1], blue = pixels[from + 2];
+        const red = pixels[from],
+          green = pixels[from + 1],
+          blue = pixels[from + 2];
         if (red !== green || red !== blue) coloured = true;
         if (!study) continue;
         sum += red + green + blue;
@@ -142,14 +161,21 @@ export class Photograph {
     const small = height === size ? narrow : lower(narrow, height, size);
     if (!study) return { pixels: small, coloured };
     const brightness = sum / (3 * width * height);
-    return { pixels: small, coloured, brightness, appearance: appearance(small, size), digest: hexadecimal(digest.digest()) };
+    return {
+      pixels: small,
+      coloured,
+      brightness,
+      appearance: appearance(small, size),
+      digest: hexadecimal(digest.digest()),
+    };
   }
 
   // A JPEG to be shown, at most `side` pixels long.
   async thumbnail(side) {
     const factor = Math.min(1, side / Math.max(this.width, this.height));
     const [width, height] = [this.width, this.height].map((length) => Math.max(1, Math.round(length * factor)));
-    const canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d", { alpha: false });
+    const canvas = new OffscreenCanvas(width, height),
+      context = canvas.getContext("2d", { alpha: false });
     context.imageSmoothingQuality = "high";
     context.drawImage(this.bitmap, 0, 0, width, height);
     return canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
@@ -161,7 +187,10 @@ export const hexadecimal = (bytes) => Array.from(bytes, (byte) => byte.toString(
 // Brightness, contrast and sharpness of RGB (size, size), as adlib/inspection/drift.py has them; that looks at grey before it
 // squeezes, which differs by less than a grey value.
 function appearance(pixels, size) {
-  const grey = Float32Array.from({ length: size * size }, (_, at) => (19595 * pixels[3 * at] + 38470 * pixels[3 * at + 1] + 7471 * pixels[3 * at + 2]) / 65536);
+  const grey = Float32Array.from(
+    { length: size * size },
+    (_, at) => (19595 * pixels[3 * at] + 38470 * pixels[3 * at + 1] + 7471 * pixels[3 * at + 2]) / 65536,
+  );
   const mean = grey.reduce((sum, each) => sum + each, 0) / grey.length;
   const spread = Math.sqrt(grey.reduce((sum, each) => sum + (each - mean) ** 2, 0) / grey.length);
   let steps = 0;
@@ -169,18 +198,23 @@ function appearance(pixels, size) {
     if ((at + 1) % size) steps += Math.abs(grey[at + 1] - grey[at]);
     if (at + size < grey.length) steps += Math.abs(grey[at + size] - grey[at]);
   }
-  return [mean, spread, steps / (2 * size * (size - 1))].map((value, number) => Number(value.toFixed(number === 2 ? 3 : 2)));
+  return [mean, spread, steps / (2 * size * (size - 1))].map((value, number) =>
+    Number(value.toFixed(number === 2 ? 3 : 2)),
+  );
 }
 
 // Which pixels count how much in each pixel of the result: averaged over the area where the axis shrinks, linear where
 // it grows. In Pillow's whole numbers, so that the bytes are the same.
 function weights(length, size) {
-  const scale = length / size, shrinks = size < length, stretch = Math.max(scale, 1);
+  const scale = length / size,
+    shrinks = size < length,
+    stretch = Math.max(scale, 1);
   const filter = shrinks ? (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) : (x) => Math.max(0, 1 - Math.abs(x));
   const reach = (shrinks ? 0.5 : 1) * stretch;
   return Array.from({ length: size }, (_, number) => {
     const centre = (number + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(centre - reach + 0.5)), end = Math.min(length, Math.trunc(centre + reach + 0.5));
+    const first = Math.max(0, Math.trunc(centre - reach + 0.5)),
+      end = Math.min(length, Math.trunc(centre + reach + 0.5));
     const shares = Array.from({ length: end - first }, (_, i) => filter((i + first - centre + 0.5) / stretch));
     const total = shares.reduce((sum, each) => sum + each, 0);
     return { first, shares: Int32Array.from(shares, (each) => Math.trunc(0.5 + (each / total) * 2 ** PRECISION)) };
@@ -199,7 +233,9 @@ function narrower(pixels, width, height, columns, size, result) {
         continue;
       }
       const { shares } = columns[column];
-      let red = 1 << (PRECISION - 1), green = red, blue = red;
+      let red = 1 << (PRECISION - 1),
+        green = red,
+        blue = red;
       for (let i = 0; i < shares.length; i++, at += 4) {
         red += pixels[at] * shares[i];
         green += pixels[at + 1] * shares[i];
@@ -214,13 +250,16 @@ function narrower(pixels, width, height, columns, size, result) {
 
 // RGB (height, size) -> RGB (size, size).
 function lower(pixels, height, size) {
-  const rows = weights(height, size), across = size * 3, result = new Uint8Array(size * across);
+  const rows = weights(height, size),
+    across = size * 3,
+    result = new Uint8Array(size * across);
   const sums = new Int32Array(across);
   for (let row = 0; row < size; row++) {
     const { first, shares } = rows[row];
     sums.fill(1 << (PRECISION - 1));
     for (let i = 0; i < shares.length; i++) {
-      const from = (first + i) * across, share = shares[i];
+      const from = (first + i) * across,
+        share = shares[i];
       for (let at = 0; at < across; at++) sums[at] += pixels[from + at] * share;
     }
     for (let at = 0; at < across; at++) result[row * across + at] = Math.min(255, sums[at] >> PRECISION);

@@ -44,7 +44,8 @@ export class Generator {
     const values = Float32Array.from({ length: count }, () => (this.bits() & 0xffffff) / 2 ** 24);
     for (let start = 0; start < count; start += 16) {
       for (let i = start; i < start + 8; i++) {
-        const radius = Math.sqrt(-2 * Math.log(1 - values[i])), angle = 2 * Math.PI * values[i + 8];
+        const radius = Math.sqrt(-2 * Math.log(1 - values[i])),
+          angle = 2 * Math.PI * values[i + 8];
         values[i] = radius * Math.cos(angle);
         values[i + 8] = radius * Math.sin(angle);
       }
@@ -107,13 +108,16 @@ function seedWords(seed) {
 }
 
 function pcg64(words) {
-  const all = (1n << 128n) - 1n, multiplier = 47026247687942121848144207491837523525n;
+  const all = (1n << 128n) - 1n,
+    multiplier = 47026247687942121848144207491837523525n;
   const four = [0, 2, 4, 6].map((i) => (BigInt(words[i + 1]) << 32n) | BigInt(words[i]));
-  const start = (four[0] << 64n) | four[1], increment = ((((four[2] << 64n) | four[3]) << 1n) | 1n) & all;
+  const start = (four[0] << 64n) | four[1],
+    increment = ((((four[2] << 64n) | four[3]) << 1n) | 1n) & all;
   let state = ((increment + start) * multiplier + increment) & all;
   return () => {
     state = (state * multiplier + increment) & all;
-    const folded = ((state >> 64n) ^ state) & 0xffffffffffffffffn, turn = state >> 122n;
+    const folded = ((state >> 64n) ^ state) & 0xffffffffffffffffn,
+      turn = state >> 122n;
     return ((folded >> turn) | (folded << (64n - turn))) & 0xffffffffffffffffn;
   };
 }

@@ -9,7 +9,9 @@ import { Refused, hexadecimal } from "./photographs.js";
 /* global tf */
 
 const below = (path) => new URL(`../${path}`, import.meta.url).href;
-let network, learnt, cancelled = false;
+let network,
+  learnt,
+  cancelled = false;
 
 class Cancelled extends Error {}
 
@@ -27,9 +29,10 @@ async function say(words, done) {
 async function fetched(path, words) {
   const response = await fetch(below(path));
   if (!response.ok) throw new Refused(`${path} is missing on this server (${response.status}).`);
-  const total = Number(response.headers.get("Content-Length")) || 3e6, parts = [];
+  const total = Number(response.headers.get("Content-Length")) || 3e6,
+    parts = [];
   let length = 0;
-  for (const reader = response.body.getReader(); ; ) {
+  for (const reader = response.body.getReader(); ;) {
     const { done, value } = await reader.read();
     if (done) break;
     parts.push(value);
@@ -49,7 +52,14 @@ async function start() {
 }
 
 const summary = ({ scores, threshold, falseAlarms, images, notes, errors, detector }) => ({
-  scores, threshold, falseAlarms, images, notes, errors, size: detector.size, confidence: network.settings.confidence,
+  scores,
+  threshold,
+  falseAlarms,
+  images,
+  notes,
+  errors,
+  size: detector.size,
+  confidence: network.settings.confidence,
   columns: network.settings.columns,
 });
 
@@ -102,7 +112,11 @@ onmessage = async ({ data }) => {
     await work[data.kind](data);
   } catch (error) {
     if (error instanceof Cancelled) postMessage({ kind: "cancelled" });
-    else postMessage({ kind: "failed", words: error instanceof Refused ? error.message : `Something went wrong: ${error.message ?? error}` });
+    else
+      postMessage({
+        kind: "failed",
+        words: error instanceof Refused ? error.message : `Something went wrong: ${error.message ?? error}`,
+      });
   }
 };
 postMessage({ kind: "ready" });
