@@ -8,6 +8,7 @@ import { thresholdFor } from "./threshold.js";
 
 export const MOST_GOOD = 200; // photographs to learn from; their features stay in memory, 0.6 MB each
 const LEAST_GOOD = 2;
+const MOST_OF_A_MAP = 512; // pixels of the longer side of a map that is given to the page
 
 // How many numbers a place has, and how many rows and columns of them what the network sees.
 function geometry(settings, config, size) {
@@ -177,8 +178,6 @@ export function fromFile(network, { tensors, metadata }) {
     { config } = about;
   if (about.format > settings.format || beside.format > settings.inspection_format)
     throw new Refused("was written by a newer version of adlib than this page's.");
-  if (beside.tiling)
-    throw new Refused("cuts photographs into tiles, which this page does not: score with adlib score.");
   if (about.value_range)
     throw new Refused("was fitted to images of more than 8 bits, of which a browser gives 8: score with adlib score.");
   if (config.blocks.at(-1) >= settings.channels.length)
@@ -190,6 +189,7 @@ export function fromFile(network, { tensors, metadata }) {
     memory = new Memory(Float32Array.from(values), shape[1]);
   return {
     detector: new Detector(network, config, size, channels, memory),
+    tiling: beside.tiling,
     images: beside.images,
     scores: beside.threshold.scores,
     threshold: beside.threshold.value,
@@ -229,27 +229,103 @@ export function toFile(learnt, threshold, settings, digestOfText) {
   return writeTensors({ "memory.places": places }, { adlib, inspection: pythonJson(inspection) });
 }
 
-// {score, map, side, thumbnail, width, height, remark} of a photograph; `map` is grey as `adlib score --maps` writes
-// it: 128 is as suspicious as any place of a good image was, 255 twice that or more.
-export async function judge({ detector, mapScale }, file) {
+// {score, map, rows, columns, thumbnail, width, height, remark} of a photograph; `map` is grey as `adlib score --maps`
+// writes it: 128 is as suspicious as any place of a good image was, 255 twice that or more.
+export async function judge({ detector, mapScale, tiling }, file, say) {
   const photograph = await Photograph.open(file),
-    { width, height } = photograph;
+    { width, height } = photograph,
+    { size } = detector;
   try {
-    const { pixels, coloured } = photograph.squeezed(detector.size);
+    const { pixels, coloured } = photograph.squeezed(size);
     if (detector.channels === 1 && coloured)
       throw new Refused(
-        "is coloured; this detector was fitted to grey photographs. Convert it the way those were, or learn from coloured ones.",
+        "is coloured; this detector was fitted to grey photographs. " +
+          "Convert it the way those were, or learn from coloured ones.",
       );
-    const { score, map } = detector.examine(detector.features(pixels));
+    const seen = tiling
+      ? await examineTiled(detector, photograph, tiling, say)
+      : { ...detector.examine(detector.features(pixels)), rows: size, columns: size };
+    const { map, rows, columns } = worstOfBlocks(seen, Math.ceil(Math.max(seen.rows, seen.columns) / MOST_OF_A_MAP));
     const grey = Uint8Array.from(map, (value) =>
       Math.min(255, Math.round((value * 127.5) / Math.max(mapScale || 1, 1e-12))),
     );
-    const remark =
-      width === height ? "" : `is not square and was squeezed to ${detector.size} x ${detector.size} pixels`;
-    return { score, map: grey, side: detector.size, thumbnail: await photograph.thumbnail(360), width, height, remark };
+    const remark = tiling || width === height ? "" : `is not square and was squeezed to ${size} x ${size} pixels`;
+    const thumbnail = await photograph.thumbnail(360);
+    return { score: seen.score, map: grey, rows, columns, thumbnail, width, height, remark };
   } finally {
     photograph.close();
   }
+}
+
+// Where tiles begin along an axis: evenly, the last flush with the end.
+function starts(length, { side, overlap }) {
+  if (length <= side) return [0];
+  const stride = Math.max(1, Math.floor(side * (1 - overlap))),
+    last = Math.ceil((length - side) / stride),
+    step = (length - side) / last;
+  return Array.from({ length: last + 1 }, (_, number) => rounded(number * step));
+}
+
+// Halves to the even neighbour, as NumPy has it.
+function rounded(value) {
+  const up = Math.round(value);
+  return up - value === 0.5 && up % 2 ? up - 1 : up;
+}
+
+// {score, map, rows, columns}: the score of the worst tile, and the maps of all blended so that no seam shows.
+async function examineTiled(detector, photograph, tiling, say) {
+  const { side } = tiling,
+    mapSide = Math.min(detector.size, side),
+    scale = mapSide / side;
+  const [rows, columns] = [photograph.height, photograph.width].map((length) =>
+    Math.max(mapSide, Math.ceil(length * scale)),
+  );
+  const total = new Float32Array(rows * columns),
+    weight = new Float32Array(rows * columns);
+  const ramp = Float32Array.from({ length: mapSide }, (_, at) => Math.min(at + 1, mapSide - at));
+  const places = starts(photograph.height, tiling).flatMap((top) =>
+    starts(photograph.width, tiling).map((left) => [top, left]),
+  );
+  let worst = -Infinity;
+  for (const [number, [top, left]] of places.entries()) {
+    await say(number / places.length);
+    const { score, map } = detector.examine(detector.features(photograph.tile(top, left, side, detector.size)));
+    worst = Math.max(worst, score);
+    const first = Math.min(Math.round(top * scale), rows - mapSide),
+      begin = Math.min(Math.round(left * scale), columns - mapSide),
+      own = detector.size / mapSide; // pixels of the tile's map to one of the whole
+    for (let row = 0; row < mapSide; row++) {
+      for (let column = 0; column < mapSide; column++) {
+        const to = (first + row) * columns + begin + column,
+          share = ramp[row] * ramp[column];
+        total[to] += share * map[Math.floor((row + 0.5) * own) * detector.size + Math.floor((column + 0.5) * own)];
+        weight[to] += share;
+      }
+    }
+  }
+  const height = Math.max(1, Math.round(photograph.height * scale)),
+    width = Math.max(1, Math.round(photograph.width * scale)); // without mirror images
+  const map = new Float32Array(height * width);
+  for (let row = 0, to = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, to++)
+      map[to] = total[row * columns + column] / weight[row * columns + column];
+  }
+  return { score: worst, map, rows: height, columns: width };
+}
+
+// A map at one in `step`: of each block the largest value.
+function worstOfBlocks({ map, rows, columns }, step) {
+  if (step <= 1) return { map, rows, columns };
+  const height = Math.ceil(rows / step),
+    width = Math.ceil(columns / step),
+    result = new Float32Array(height * width);
+  for (let row = 0, from = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++, from++) {
+      const to = Math.floor(row / step) * width + Math.floor(column / step);
+      if (map[from] > result[to]) result[to] = map[from];
+    }
+  }
+  return { map: result, rows: height, columns: width };
 }
 
 // (side, side) -> (size, size), linear between the places' centres.

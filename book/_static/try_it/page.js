@@ -8,7 +8,7 @@ const TYPES = "image/png,image/jpeg,image/webp,image/avif,image/bmp";
 let worker = null,
   busy = null; // what the worker is at: {done, failed}
 let learnt = null; // see worker.js, `summary`; with `moved`, a threshold that the reader has set
-let verdicts = []; // {file, score, map, side, thumbnail, width, height, remark} or {file, error}, as they were given
+let verdicts = []; // {file, score, map, rows, columns, thumbnail, width, height, remark} or {file, error}, as they were given
 
 // ---------------------------------------------------------------- elements
 function make(tag, attributes = {}, ...children) {
@@ -346,13 +346,14 @@ function clear() {
 }
 
 function summarise() {
-  const notes = learnt.notes.map((note) => make("li", {}, note));
+  const tiles = learnt.tiling ? [`Photographs are cut into tiles of ${learnt.tiling.side} pixels.`] : [];
+  const notes = [...tiles, ...learnt.notes].map((note) => make("li", {}, note));
   summary.replaceChildren(
     make(
       "p",
       {},
       make("strong", {}, `Learnt from ${learnt.images} good photographs. `),
-      thresholdWords(learnt.scores, learnt.threshold, learnt.confidence),
+      thresholdWords(learnt.scores, learnt.threshold, learnt.confidence, learnt.falseAlarms),
     ),
     ...(notes.length ? [make("ul", {}, ...notes)] : []),
     ...(learnt.saves ? [make("div", { class: "try-buttons" }, saveButton)] : []),
@@ -389,7 +390,8 @@ function moveTo(position) {
 function move(value) {
   learnt.moved = value;
   slider.value = Math.round(200 * share(threshold()));
-  const text = thresholdWords(learnt.scores, threshold(), learnt.confidence);
+  const rate = value === null ? learnt.falseAlarms : null;
+  const text = thresholdWords(learnt.scores, threshold(), learnt.confidence, rate);
   costWords.textContent = `Threshold ${number(threshold())}${value === null ? " (learnt)" : ""}. ${text}`;
   const { expected } = cost(learnt.scores, threshold(), learnt.confidence);
   let bad = 0,
@@ -431,7 +433,7 @@ function card(verdict) {
       make("span", {}, verdict.error),
     );
   }
-  const heat = heatMap(verdict, Math.max(1, Math.floor(verdict.side / 64))),
+  const heat = heatMap(verdict, Math.max(1, Math.floor(Math.min(verdict.rows, verdict.columns) / 64))),
     words = make("span", { class: "try-verdict" });
   const shape = `aspect-ratio: ${verdict.width} / ${verdict.height}; width: min(100%, ${(9 * verdict.width) / verdict.height}rem)`;
   const frame = make(
@@ -453,15 +455,15 @@ function card(verdict) {
 
 // The map as a canvas that lies over the photograph, every `step`th pixel of it: clear up to what is usual on good images
 // (128 is the most of it), then yellow, then red.
-function heatMap({ map, side }, step) {
-  const length = Math.floor(side / step),
-    canvas = make("canvas", { width: length, height: length, class: "try-heat", "aria-hidden": "true" });
+function heatMap({ map, rows, columns }, step) {
+  const [height, width] = [rows, columns].map((length) => Math.max(1, Math.floor(length / step)));
+  const canvas = make("canvas", { width, height, class: "try-heat", "aria-hidden": "true" });
   const context = canvas.getContext("2d"),
-    image = context.createImageData(length, length),
+    image = context.createImageData(width, height),
     middle = Math.floor(step / 2);
-  for (let row = 0, to = 0; row < length; row++) {
-    for (let column = 0; column < length; column++, to += 4) {
-      const heat = Math.max(0, (map[(row * step + middle) * side + column * step + middle] - 100) / 155);
+  for (let row = 0, to = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, to += 4) {
+      const heat = Math.max(0, (map[(row * step + middle) * columns + column * step + middle] - 100) / 155);
       image.data[to] = 255;
       image.data[to + 1] = 220 * (1 - heat);
       image.data[to + 3] = 200 * Math.min(1, 1.5 * heat);

@@ -170,6 +170,26 @@ export class Photograph {
     };
   }
 
+  // A tile squeezed to size x size, Uint8 RGB; what lies beyond a photograph smaller than a tile is its mirror image.
+  tile(top, left, side, size) {
+    const width = Math.min(side, this.width - left),
+      height = Math.min(side, this.height - top);
+    let pixels = this.pixels(left, top, width, height);
+    if (width < side || height < side) {
+      const mirrored = (at, length) => (at % (2 * length) < length ? at % length : length - 1 - (at % length));
+      const whole = new Uint32Array(side * side),
+        part = new Uint32Array(pixels.buffer);
+      for (let row = 0, to = 0; row < side; row++) {
+        for (let column = 0; column < side; column++)
+          whole[to++] = part[mirrored(row, height) * width + mirrored(column, width)];
+      }
+      pixels = new Uint8Array(whole.buffer);
+    }
+    const narrow = new Uint8Array(size * side * 3);
+    narrower(pixels, side, side, side === size ? null : weights(side, size), size, narrow);
+    return side === size ? narrow : lower(narrow, side, size);
+  }
+
   // A JPEG to be shown, at most `side` pixels long.
   async thumbnail(side) {
     const factor = Math.min(1, side / Math.max(this.width, this.height));

@@ -45,15 +45,21 @@ function chance(successes, count, p) {
   return sum;
 }
 
-export function needed(rate) {
+function needed(rate) {
   return Math.ceil(1 / rate - 1 - 1e-9);
 }
 
-// What is known of the false alarms, in a sentence or two.
-export function words(scores, value, confidence) {
+// What is known of the false alarms, in a sentence or two; `rate`: the one that the threshold was set for, if it was.
+export function words(scores, value, confidence, rate = null) {
   const { above, expected, low, high } = cost(scores, value, confidence),
     count = scores.length;
-  let text = `From ${count === 1 ? "1 good image" : `${count} good images`}: about ${oneIn(expected)} good parts will be called defective, between ${oneIn(high)} and ${oneIn(low)} with ${Math.round(100 * confidence)} % confidence.`;
+  let text =
+    `From ${count === 1 ? "1 good image" : `${count} good images`}: ` +
+    `about ${oneIn(expected)} good parts will be called defective, ` +
+    `between ${oneIn(high)} and ${oneIn(low)} with ${Math.round(100 * confidence)} % confidence.`;
+  if (rate !== null && count < needed(rate)) {
+    text += ` Too few for ${oneIn(rate)}: that needs ${needed(rate)}; the threshold is the largest score of a good image.`;
+  }
   if (above === 0 && value > Math.max(...scores))
     text += " No good image scored as high as this: how much rarer false alarms are here, so few cannot tell.";
   if (count > 1 && new Set(scores).size === 1)

@@ -51,7 +51,8 @@ async function start() {
   network = new Network(tensors, settings);
 }
 
-const summary = ({ scores, threshold, falseAlarms, images, notes, errors, detector }) => ({
+const summary = ({ tiling, scores, threshold, falseAlarms, images, notes, errors, detector }) => ({
+  tiling,
   scores,
   threshold,
   falseAlarms,
@@ -86,7 +87,9 @@ const work = {
     for (const [number, file] of files.entries()) {
       await say(`judging ${number + 1} of ${files.length}`, number / files.length);
       try {
-        const verdict = await judge(learnt, file);
+        const verdict = await judge(learnt, file, (share) =>
+          say(`judging ${number + 1} of ${files.length}`, (number + share) / files.length),
+        );
         postMessage({ kind: "verdict", number: first + number, ...verdict }, [verdict.map.buffer]);
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
