@@ -15,7 +15,8 @@ from adlib.files import write_atomic
 
 SMALLEST_PAGE = 4000  # bytes; a page with nothing on it is all frame
 LARGEST_PAGE = 3_000_000  # bytes, without the state of its widgets; for phones on slow connections
-LARGEST_SITE = 70_000_000  # bytes, all files; a tenth of them the reference, a page per module
+# Bytes, all files; a tenth of them the reference, a page per module, and 5 MB what "Try it" loads at a reader's click.
+LARGEST_SITE = 75_000_000
 
 
 def check_executed(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) -> None:
