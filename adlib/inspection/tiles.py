@@ -108,11 +108,12 @@ def examine_tiled(detector: Detector, image: Image.Image, tiling: Tiling) -> Exa
         worst = max(worst, *_nan_as_infinite(seen.scores[detector.config.score]))
         for (top, left), tile_map in zip(places, seen.maps):
             rows, columns = (
-                slice(start, start + map_side)
-                for start in (
-                    min(round(top * scale), height - map_side),
-                    min(round(left * scale), width - map_side),
+                # The last tile ends where the map ends, whatever rounding makes of its beginning.
+                slice(
+                    start := length - map_side if at + tiling.side >= full else round(at * scale),
+                    start + map_side,
                 )
+                for at, full, length in ((top, image.height, height), (left, image.width, width))
             )
             total[rows, columns] += window * _resized(tile_map.numpy(), map_side)
             weight[rows, columns] += window

@@ -48,6 +48,13 @@ def test_no_seam_shows_and_nothing_moves(shape):
     assert seen.score == pixels.max()
 
 
+@pytest.mark.filterwarnings("error")
+@given(st.integers(5, 9), st.integers(8, 40), st.integers(5, 120), st.integers(5, 120))
+def test_every_place_of_the_map_belongs_to_a_tile(size, side, height, width):
+    seen = examine_tiled(Brightness(size), Image.new("L", (width, height), 7), Tiling(side))
+    np.testing.assert_allclose(seen.map, 7, atol=1e-4)
+
+
 def test_on_a_map_of_lower_resolution_a_smooth_photograph_stays_smooth():
     ramp = np.linspace(0, 255, 5000)[None].repeat(200, 0).astype(np.uint8)
     seen = examine_tiled(Brightness(32), Image.fromarray(ramp), Tiling(96))

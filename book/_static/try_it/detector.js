@@ -291,8 +291,8 @@ async function examineTiled(detector, photograph, tiling, say) {
     await say(number / places.length);
     const { score, map } = detector.examine(detector.features(photograph.tile(top, left, side, detector.size)));
     worst = Math.max(worst, score);
-    const first = Math.min(Math.round(top * scale), rows - mapSide),
-      begin = Math.min(Math.round(left * scale), columns - mapSide),
+    const first = top + side >= photograph.height ? rows - mapSide : rounded(top * scale), // the last ends at the end
+      begin = left + side >= photograph.width ? columns - mapSide : rounded(left * scale),
       own = detector.size / mapSide; // pixels of the tile's map to one of the whole
     for (let row = 0; row < mapSide; row++) {
       for (let column = 0; column < mapSide; column++) {
@@ -303,8 +303,8 @@ async function examineTiled(detector, photograph, tiling, say) {
       }
     }
   }
-  const height = Math.max(1, Math.round(photograph.height * scale)),
-    width = Math.max(1, Math.round(photograph.width * scale)); // without mirror images
+  const height = Math.max(1, rounded(photograph.height * scale)),
+    width = Math.max(1, rounded(photograph.width * scale)); // without mirror images
   const map = new Float32Array(height * width);
   for (let row = 0, to = 0; row < height; row++) {
     for (let column = 0; column < width; column++, to++)
