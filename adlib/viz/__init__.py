@@ -13,6 +13,7 @@ style     palette, matplotlib settings, axes to draw on by hand, the stamp that 
 images    images, reconstructions with their differences, anomaly maps with the true defects
 scores    histograms and ROC curves of scores, and what one threshold does
 comparisons  several detectors on the same images, over seeds, by rank, along training and a study's axis
+networks  the layers of a network as blocks, from its modules
 runs      losses and checkpoints of one run; contamination, paper beside ours, leaks over many runs
 tables    mean ± SD over runs, bold only where better by more than the spread
 widgets   a threshold to drag, a training to scrub through, maps to fade in, a quiz; no kernel needed
@@ -33,6 +34,7 @@ from adlib.viz.comparisons import (
     study_curves,
 )
 from adlib.viz.images import anomaly_map_grid, image_gallery, image_rows, reconstruction_grid
+from adlib.viz.networks import network_figure
 from adlib.viz.runs import (
     checkpoint_curve,
     contamination_figure,
@@ -62,6 +64,7 @@ __all__ = [
     "leak_figure",
     "loss_curves",
     "map_overlay",
+    "network_figure",
     "paper_beside_ours",
     "rank_figure",
     "rank_slopes",

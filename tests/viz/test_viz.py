@@ -17,6 +17,8 @@ import torch
 from matplotlib.figure import Figure
 
 from adlib import metrics, viz
+from adlib.models.unet import UNet
+from adlib.viz.networks import layers_of
 from adlib.viz.runs import _label_ends
 from adlib.viz.style import ANOMALOUS, MAP_COLOURS, NORMAL, REFERENCE, STYLE
 
@@ -609,3 +611,19 @@ def test_heat_map_writes_every_number_and_centres_its_colours_on_chance():
     assert cells.get_clim() == (0, 1)
     with pytest.raises(ValueError, match="between"):
         viz.auroc_heatmap(table + 1)
+
+
+def test_a_network_is_drawn_from_its_modules():
+    network = UNet(32).train()
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    layers = layers_of(network, (3, 32, 32))
+    assert [layer.side for layer in layers[:5]] == [16, 8, 4, 2, 1]
+    assert [layer.skip for layer in layers if layer.skip is not None] == [3, 2, 1, 0]
+    assert network.training
+    assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
+    figure = viz.network_figure({"generator": network}, (3, 32, 32))
+    written = {text.get_text() for text in figure.axes[0].texts}
+    assert {str(layer.channels) for layer in layers} <= written
+    assert figure.axes[0].get_title(loc="left").endswith(" weights")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        viz.network_figure({}, (3, 32, 32))
