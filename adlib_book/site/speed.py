@@ -11,7 +11,7 @@ from typing import Any
 from adlib.files import write_atomic
 
 GROUPS = {
-    "Training": ("step", "engine/fit", "loop", "average", "dual"),
+    "Training": ("step", "engine/fit", "loop", "average", "dual", "ssim"),
     "Scoring": ("score", "engine/test", "anogan", "pyod"),
     "How much of the processor is used": ("peak",),
     "The first verdict": ("import", "verdict"),
@@ -136,5 +136,5 @@ def _cells(row: Row) -> tuple[str, ...]:
         return row.title, row.peer, _goal(row), f"not measured: {row.why}", "", "", ""
     numbers = row.numbers
     ratio = f"**{numbers['ratio']:g}**" if row.reached else f"{numbers['ratio']:g}"
-    milliseconds = (f"{numbers[key]:,.4g} ms" for key in ("ours", "theirs"))
+    milliseconds = (f"{numbers[key]:,.{0 if numbers[key] > 99 else 1}f} ms" for key in ("ours", "theirs"))
     return row.title, row.peer, _goal(row), *milliseconds, ratio, f"{numbers['low']:g} to {numbers['high']:g}"
