@@ -91,6 +91,15 @@ def compared(ours: Call, theirs: Call, scale: float = 1.0, **how: Any) -> dict[s
     } | {"turns": len(one)}
 
 
+def profile(call: Call, operators: int = 4) -> dict[str, float]:
+    """Share of the time by torch's operator, the largest first."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        call()
+    events = sorted(seen.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    whole = sum(event.self_cpu_time_total for event in events)
+    return {event.key: digits(event.self_cpu_time_total / whole) for event in events[:operators]}
+
+
 def digits(value: float) -> float:
     """Three of them."""
     return float(f"{value:.3g}")
@@ -168,7 +177,7 @@ def step(name: str) -> Row:
         with torch.autocast(detector.device.type, dtype=torch.bfloat16, enabled=half):
             detector.training_step(detector.normalise(batch))
 
-    return about.with_numbers(compared(ours, lambda: peer(images)))
+    return about.with_numbers(compared(ours, lambda: peer(images)), profile(ours))
 
 
 @row("dual")
@@ -211,9 +220,10 @@ def dual(name: str) -> Row:
                 loss = loss + weight.anomaly_adversarial * losses.anomaly_adversarial_loss(judge(redrawn))
             move("generator", loss)
 
-    return about.with_numbers(
-        compared(lambda: detector.training_step(detector.normalise(batch)), textbook, least=9)
-    )
+    def ours() -> None:
+        detector.training_step(detector.normalise(batch))
+
+    return about.with_numbers(compared(ours, textbook, least=9), profile(ours, 8))
 
 
 @row("ssim")
@@ -287,7 +297,8 @@ def score(name: str) -> Row:
     def theirs() -> None:
         peer(floats)
 
-    return about.with_numbers(compared(lambda: detector.anomaly_score(images), theirs))
+    numbers = compared(lambda: detector.anomaly_score(images), theirs)
+    return about.with_numbers(numbers, profile(lambda: detector.anomaly_score(images)))
 
 
 @row("peak/step/64", "peak/score/64/1", "peak/score/64/32")
@@ -456,6 +467,11 @@ def two_threads(name: str) -> Row:
     return about.with_numbers(compared(call, two, seconds=6))
 
 
+def crowded() -> bool:
+    """Whether other work has the cores that a measurement of minutes, or of neighbours, would need."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1) - 0.5
+
+
 @row("beside/one", "beside/two")
 def beside(name: str) -> Row:
     count = {"one": 1, "two": 2}[name.split("/")[1]]
@@ -464,7 +480,7 @@ def beside(name: str) -> Row:
         "the same alone: 0.67 means half as long again",
         goal=0.67 if count == 1 else None,
     )
-    if os.getloadavg()[0] > (os.cpu_count() or 1) - 0.5:
+    if crowded():
         raise NotMeasured("other work filled this machine's cores already", about)
     call = book_step("unet")
     busy = "import torch; torch.set_num_threads(1); a = torch.rand(512, 512)\nwhile True: a @ a"
@@ -474,18 +490,18 @@ def beside(name: str) -> Row:
             one, _ = in_turns(call, lambda: None, seconds=2)
         return statistics.median(one)
 
-    alone, crowded = [], []
+    alone, pressed = [], []
     for _ in range(3):
         alone.append(measured())
         neighbour = subprocess.Popen([sys.executable, "-c", busy])
         try:
             time.sleep(3)
-            crowded.append(measured())
+            pressed.append(measured())
         finally:
             neighbour.kill()
             neighbour.wait()
-    ratios = sorted(a / b for a, b in zip(alone, crowded))
-    numbers = {"ours": 1e3 * statistics.median(crowded), "theirs": 1e3 * statistics.median(alone)}
+    ratios = sorted(a / b for a, b in zip(alone, pressed))
+    numbers = {"ours": 1e3 * statistics.median(pressed), "theirs": 1e3 * statistics.median(alone)}
     numbers |= {"low": ratios[0], "ratio": ratios[1], "high": ratios[2]}
     return about.with_numbers({key: digits(value) for key, value in numbers.items()} | {"turns": 3})
 
@@ -625,6 +641,8 @@ def engine(name: str) -> Row:
         else "anomalib 2.7's `engine.fit`, 5 batches",
         goal=10.0 if test else 2.3,
     )
+    if crowded() and not test:
+        raise NotMeasured("minutes a turn beside the other work on this machine", about)
     detector = make_detector("ganomaly", (3, 64, 64), "paper", score="D0", steps=5, checkpoints=1)
     with folder_of_images() as folder, contextlib.redirect_stdout(sys.stderr):
         copies, peer = itertools.count(), anomalib_engine(folder, 5)
