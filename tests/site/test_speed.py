@@ -28,7 +28,9 @@ def test_what_is_missed_or_not_measured_is_said_first(tmp_path):
     }
     rows = {
         "score/a": Row("quick", "peer", goal=2.0).with_numbers(NUMBERS),
-        "score/b": Row("slow", "peer", goal=3.0).with_numbers(NUMBERS),
+        "score/b": Row("slow", "peer", goal=3.0).with_numbers(
+            NUMBERS, {"aten::conv": 0.75, "aten::add": 0.1}
+        ),
         "step": Row("half", "peer", goal=3.0).not_measured("no such arithmetic"),
     }
     (tmp_path / "results").mkdir()
@@ -39,7 +41,8 @@ def test_what_is_missed_or_not_measured_is_said_first(tmp_path):
     text = page.read_text()
     assert "**Of 2 goals with a number 1 are reached.** 1 rows could not be measured here." in text
     assert "* slow: 2, wanted 3" in text
-    assert "| quick | peer | 2 | 50 ms | 100 ms | **2** | 1.9 to 2.2 |" in text
+    assert "* slow: `aten::conv` 75%, `aten::add` 10%." in text
+    assert "| quick | peer | 2 | 50.0 ms | 100 ms | **2** | 1.9 to 2.2 |" in text
     assert "not measured: no such arithmetic" in text
 
 
