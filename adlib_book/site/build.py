@@ -74,6 +74,8 @@ def build_site(
         stage = make_stage(list(records), workspace)
         built = _render(stage, workspace.build)
         names = page_names(stage / "_toc.yml")
+        for source_map in built.rglob("*.map"):  # of the theme's scripts, for those who write it
+            source_map.unlink()
         make_reachable(built)
         check_pages(built, names)
         pages.write_whole_book(built, names)

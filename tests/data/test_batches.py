@@ -154,7 +154,7 @@ def test_a_stream_passes_over_what_is_hidden_and_says_so(tmp_path):
     Image.new("L", (8, 16)).save(tmp_path / "oblong.png")
     stream = stream_folder(tmp_path, 8, 3, workers=0)
     assert len(stream) == 1
-    assert any("3 image files are hidden" in note for note in stream.notes)
+    assert any("hidden or in folders of the system: 3 image files" in note for note in stream.notes)
     assert any("1 of 3 images looked at are not square" in note for note in stream.notes)
 
 
