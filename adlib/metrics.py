@@ -280,7 +280,7 @@ def pixel_average_precision(masks: ArrayLike, maps: ArrayLike) -> float:
     Source: Zavrtanik et al. 2021 (DRAEM), section 4.
     """
     ranks = _ranks(*_masks_and_maps(masks, maps))
-    return float((ranks.found / (ranks.found + ranks.above + ranks.tied)).mean())
+    return float((ranks.positives / (ranks.positives + ranks.above + ranks.tied)).mean())
 
 
 def pixel_metrics(masks: ArrayLike, maps: Mapping[str, ArrayLike]) -> pd.DataFrame:
@@ -396,13 +396,13 @@ class _Ranks(NamedTuple):
     """Where each defective pixel stands, by rising score; all but `normal` one per defective pixel.
 
     order: its number among the defective pixels, row by row. above, tied: normal pixels that score more, and the same.
-    found: defective pixels that score as much or more. normal: how many normal pixels there are.
+    positives: defective pixels that score as much or more. normal: how many normal pixels there are.
     """
 
     order: NDArray[np.intp]
     above: NDArray[np.intp]
     tied: NDArray[np.intp]
-    found: NDArray[np.intp]
+    positives: NDArray[np.intp]
     normal: int
 
 
@@ -412,8 +412,8 @@ def _ranks(truth: NDArray[np.bool_], values: NDArray[np.floating]) -> _Ranks:
     order = np.argsort(defective)
     defective = defective[order]
     below, up_to = (np.searchsorted(normal, defective, side) for side in ("left", "right"))
-    found = len(defective) - np.searchsorted(defective, defective, "left")
-    return _Ranks(order, len(normal) - up_to, up_to - below, found, len(normal))
+    positives = len(defective) - np.searchsorted(defective, defective, "left")
+    return _Ranks(order, len(normal) - up_to, up_to - below, positives, len(normal))
 
 
 def _region_weights(truth: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -687,10 +687,10 @@ def main() -> None:
             "on": time.strftime("%Y-%m-%d"),
             "beside": "other work" if warm > 0.5 else "nothing else",
         }
-        kept = json.loads(file.read_text()) if file.is_file() else {}
-        kept[name] = measured.as_json() | about
-        kept = {key: kept[key] for key in ROWS if key in kept}
-        write_atomic(file, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        results = json.loads(file.read_text()) if file.is_file() else {}
+        results[name] = measured.as_json() | about
+        results = {key: results[key] for key in ROWS if key in results}
+        write_atomic(file, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         print(f"{name:24} {measured.sentence()}  [{time.perf_counter() - begin:.0f} s]", flush=True)
 
 

@@ -36,7 +36,9 @@ LEFT = re.compile(r"`{3,}\{[\w:-]+\}|\{[\w:-]+\}`|^:{3,}", re.MULTILINE)  # a di
 FENCE = re.compile(r"^(`{3,})\{([\w:-]+)\}[ ]*(.*)\n((?:.*\n)*?)\1[ ]*$", re.MULTILINE)
 CITE = re.compile(r"\{cite(:t)?\}`([^`]+)`")
 GLUE = re.compile(r"\{glue:text\}`([^`:]+)(?::[^`]*)?`")
-LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)\s]+?)\.(?:ipynb|md)(#[^)\s]*)?\)")
+LINK = re.compile(
+    r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)\s]+?)\.(?:ipynb|md)(#[^)\s]*)?\)"
+)  # to a page of ours
 INSTALL = """\
 # Brings the package that belongs to this notebook, where it is not there yet.
 from importlib.metadata import PackageNotFoundError, version
@@ -185,9 +187,9 @@ def _markdown(text: str, articles: dict[str, Reference], cited: list[str], pages
     text = FENCE.sub(lambda match: _directive(match, articles, cited), text + "\n").rstrip("\n")
     text = CITE.sub(lambda match: _citation(match, articles), text)
     text = GLUE.sub(r"*\1*", text)  # a number of the built page: here by its name
-    if pages:
-        return LINK.sub(lambda match: f"]({_page(pages, match[1])}.html{match[2] or ''})", text)
-    return re.sub(r"\[([^\]]+)\]\((?!https?:|#|mailto:)[^)\s]+\.(?:ipynb|md)(?:#[^)\s]*)?\)", r"\1", text)
+    if not pages:
+        return LINK.sub(r"\1", text)
+    return LINK.sub(lambda match: f"[{match[1]}]({_page(pages, match[2])}.html{match[3] or ''})", text)
 
 
 def _page(pages: str, target: str) -> str:

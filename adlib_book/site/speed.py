@@ -79,10 +79,10 @@ def rows(root: Path) -> dict[str, tuple[Row, dict[str, Any]]]:
     fields = Row.__dataclass_fields__
     return {
         name: (
-            Row(**{key: value for key, value in kept.items() if key in fields}),
-            {key: value for key, value in kept.items() if key not in fields},
+            Row(**{key: value for key, value in noted.items() if key in fields}),
+            {key: value for key, value in noted.items() if key not in fields},
         )
-        for name, kept in json.loads(path(root).read_text()).items()
+        for name, noted in json.loads(path(root).read_text()).items()
     }
 
 

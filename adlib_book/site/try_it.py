@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from adlib.data import load
 from adlib.detectors import make_detector
@@ -81,13 +82,13 @@ def _layer(
     norm: nn.BatchNorm2d,
     more: dict[str, Any],
 ) -> dict[str, Any]:
-    weight, bias = fuse_conv_bn_weights(
-        convolution.weight.double(), None, norm.running_mean.double(), norm.running_var.double(),  # type: ignore[union-attr]
-        norm.eps, norm.weight.double(), norm.bias.double(),
-    )  # fmt: skip
+    one = fuse_conv_bn_eval(copy.deepcopy(convolution).double(), copy.deepcopy(norm).double())
+    assert one.bias is not None
     depthwise = convolution.groups > 1
-    tensors[f"{number}.weight"] = weight.permute((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)).float()
-    tensors[f"{number}.bias"] = bias.float()
+    tensors[f"{number}.weight"] = (
+        one.weight.permute((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)).detach().float()
+    )
+    tensors[f"{number}.bias"] = one.bias.detach().float()
     padding = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))  # left, right, top, bottom
     return {"depthwise": depthwise, "stride": convolution.stride[0], "padding": list(padding), **more}
 

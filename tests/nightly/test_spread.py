@@ -11,6 +11,7 @@ from scipy.stats import t
 
 from adlib_book.nightly import measure
 from adlib_book.nightly.spread import moved_together, prior, spreads
+from adlib_book.runner.inputs import SWITCHES
 
 
 def drawn(rng, sds, runs):
@@ -204,3 +205,7 @@ def test_scores_and_ratios_are_pooled_in_their_own_scales():
     apart, together = spreads(values, 1e-3), spreads(values, 1e-3, scales=scales)
     assert together["score", 0].half < apart["score", 0].half
     assert together["ratio", 0].half == pytest.approx(4 * together["score", 0].half, rel=0.6)
+
+
+def test_the_key_of_a_run_knows_every_switch_that_makes_a_processor():
+    assert {name for switches in measure.PROCESSORS.values() for name in switches} == {*SWITCHES}

@@ -41,8 +41,10 @@ def test_no_directive_is_left(path, articles):
     assert not colab.CITE.search(text)
     assert not colab.LINK.search(text)
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"][1:]
-    kept = [cell.source for cell in edition.cells if cell.cell_type == "code"][1:]
-    assert [source.split("\n", 1)[1] if source.startswith("# @title") else source for source in kept] == code
+    edited = [cell.source for cell in edition.cells if cell.cell_type == "code"][1:]
+    assert [
+        source.split("\n", 1)[1] if source.startswith("# @title") else source for source in edited
+    ] == code
 
 
 def test_citations_lead_to_the_articles(articles):
