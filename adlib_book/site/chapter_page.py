@@ -59,7 +59,9 @@ def _with_caption(cell: nbformat.NotebookNode) -> None:
     Raises:
         ChapterError: the cell shows something else as well, which would get the same number.
     """
-    shown = [each.metadata[captions.FIGURE] for each in cell.outputs if captions.FIGURE in each.get("metadata", {})]
+    shown = [
+        each.metadata[captions.FIGURE] for each in cell.outputs if captions.FIGURE in each.get("metadata", {})
+    ]
     if not shown:
         return
     cell.outputs = [each for each in cell.outputs if captions.CAPTION not in each.get("metadata", {})]
@@ -75,7 +77,7 @@ def _with_caption(cell: nbformat.NotebookNode) -> None:
 
 def figure_anchor(number: str) -> str:
     """Where a link to a figure leads: "figure-1-3" for the figure 1.3."""
-    return f"figure-{number.replace('.', '-')}"
+    return f"figure-{number.lower().replace('.', '-')}"
 
 
 def _is_progress_bar(output: nbformat.NotebookNode) -> bool:
