@@ -302,7 +302,8 @@ def test_what_a_reader_will_be_able_to_do_is_checked_by_a_question_or_an_exercis
         assert checks, f"which question or exercise checks this? {objective}"
         for words, place in checks:
             wanted = re.findall(r"\d+", words) if place == "self-test" else [words.removesuffix("s")]
-            assert wanted and set(wanted) <= there, f"{objective}: no {words}"
+            assert wanted, f"{objective}: name the number of the question"
+            assert set(wanted) <= there, f"{objective}: no {words}"
             named |= set(wanted)
     assert named == there, f"no objective is checked by: {', '.join(sorted(there - named))}"
 
