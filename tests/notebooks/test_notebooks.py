@@ -192,6 +192,13 @@ def test_a_paragraph_is_read_in_one_go(notebook):
     assert not over, "shorten these, or cut them where a new claim begins\n" + "\n".join(over)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
+def test_a_paragraph_of_the_other_pages_is_read_in_one_go(path):
+    text = re.sub(r"\A---\n.*?^---\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    over = overloaded(text)
+    assert not over, "shorten these, or cut them where a new claim begins\n" + "\n".join(over)
+
+
 def lists(text: str) -> list[str]:
     """Lists as wholes, without their marks; a formula counts as a word."""
     text = re.sub(r"\$[^$\n]+\$", "x", NOT_PROSE.sub("", text))
