@@ -123,6 +123,9 @@ class Detector(ABC):
     searches: ClassVar[bool] = False  # scoring one image is an optimisation of its own, as in AnoGAN
     borrows: ClassVar[bool] = False  # asks a network that was trained on photographs, see adlib.features
     learns_from_anomalies: ClassVar[bool] = False  # supervised: `fit` needs labelled anomalies
+    # What `training_step` returns and what an image can be scored by, for drawings of the networks; empty: not drawn.
+    loss_names: ClassVar[tuple[str, ...]] = ()
+    score_names: ClassVar[tuple[str, ...]] = ()
     # Names of the networks that end with averaged weights; None: all. Detectors that train in phases name those of
     # the last phase: the others are fixed by then, and their weights must stay as that phase has used them.
     averaged: ClassVar[tuple[str, ...] | None] = None

@@ -98,6 +98,8 @@ class Dagan(Detector):
 
     name = "dagan"
     title = "DAGAN"
+    loss_names = ("generator_error", "discriminator_error", "adversarial")
+    score_names = ("G", "DG", "worst_patch")
     config: Config
     Config = Config
 
@@ -178,6 +180,7 @@ class BalancedDagan(Dagan):
 
     name = "dagan_balanced"
     title = "DAGAN, balanced"
+    loss_names = (*Dagan.loss_names, "k")
     config: BalancedConfig
     Config = BalancedConfig
 

@@ -102,6 +102,11 @@ class DualDiscriminatorGan(SupervisedDetector):
 
     name = "dual_discriminator"
     title = "dual discriminator"
+    loss_names = (
+        *("reconstruction", "patch", "latent", "adversarial", "abc", "anomaly_adversarial"),
+        *("normal_discriminator", "anomaly_discriminator"),
+    )
+    score_names = ("error", "worst_patch")
     config: Config
     Config = Config
 

@@ -105,6 +105,8 @@ class Ganomaly(Detector):
 
     name = "ganomaly"
     title = "GANomaly"
+    loss_names = ("contextual", "adversarial", "latent", "discriminator")
+    score_names = ("D0", "D1", "D2", "D3")
     config: Config
     Config = Config
 

@@ -134,6 +134,11 @@ class Sdn(Detector):
 
     name = "sdn"
     title = "SDN"
+    loss_names = ("teacher", "style")
+    score_names = (
+        *("style_distance", "difference", "maximum", "worst_patch"),
+        *("teacher", "teacher_distance"),
+    )
     config: Config
     Config = Config
     averaged = ("student",)  # it imitates the teacher's last weights
@@ -236,6 +241,7 @@ class OeSdn(Sdn):
 
     name = "oe_sdn"
     title = "OE-SDN"
+    loss_names = (*Sdn.loss_names, "identity")
     config: OutlierConfig
     Config = OutlierConfig
 

@@ -2,7 +2,8 @@
 
 >>> from adlib import viz
 >>> figure = viz.roc_figure({"D1": (labels, scores)})
->>> viz.stamp(figure, "elpv/mono · ganomaly · seed 0")            # the value of a cell: shown once
+>>> viz.stamp(figure, "elpv/mono · ganomaly · seed 0")            # says where it comes from
+>>> viz.show(figure, "1.7", f"D1 reaches an AUROC of {auroc:.2f}.")   # with its number and caption
 
 Figures are white cards (readable on a dark page too), 6 to 9 inches wide, in the colour-blind-safe palette
 of Okabe and Ito: blue is normal, vermilion is anomalous, grey is a reference. Each function returns a
@@ -19,10 +20,12 @@ tables    mean ± SD over runs, bold only where better by more than the spread
 widgets   a threshold to drag, a training to scrub through, maps to fade in, a quiz; no kernel needed
 search    the landscape of a search over settings, and candidates ranked by several criteria
 source    the code of the package, shown as it runs
+captions  a figure shown with its number and caption
 """
 
 from __future__ import annotations
 
+from adlib.viz.captions import show
 from adlib.viz.comparisons import (
     auroc_heatmap,
     detectors_on_images,
@@ -74,6 +77,7 @@ __all__ = [
     "score_table",
     "seed_lines",
     "seed_spread",
+    "show",
     "show_source",
     "speed_figure",
     "stamp",

@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 
 from adlib.errors import ChapterError
+from adlib.viz import captions
 from adlib_book.nightly import bands
 from adlib_book.runner.workspace import Workspace
 from adlib_book.site.checks import check_executed
@@ -38,6 +39,7 @@ def staged_notebook(
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_progress_bar(output)]
+            _with_caption(cell)
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags:
             cell.metadata["tags"] = [*tags, "remove-cell"]
@@ -49,6 +51,33 @@ def staged_notebook(
     heading, _, text = title.source.partition("\n")
     title.source = f"{heading}\n\n{last_verified(record)}\n{below_title}\n\n{text.lstrip()}"
     return page
+
+
+def _with_caption(cell: nbformat.NotebookNode) -> None:
+    """Make a figure of the book of what `viz.show` has shown: numbered, with an anchor, its caption part of it.
+
+    Raises:
+        ChapterError: the cell shows something else as well, which would get the same number.
+    """
+    shown = [
+        each.metadata[captions.FIGURE] for each in cell.outputs if captions.FIGURE in each.get("metadata", {})
+    ]
+    if not shown:
+        return
+    cell.outputs = [each for each in cell.outputs if captions.CAPTION not in each.get("metadata", {})]
+    if sum("data" in each for each in cell.outputs) > 1:
+        raise ChapterError(f"a cell with a figure shows nothing else; cut this one in two:\n{cell.source}")
+    (about,) = shown
+    number, options = about["number"], cell.metadata.setdefault("mystnb", {})
+    caption = f"**Figure {number}.** {about['caption']}"
+    options["figure"] = {"name": figure_anchor(number), "caption": caption}
+    if about["chart"]:
+        options["image"] = {**options.get("image", {}), "classes": "chart"}
+
+
+def figure_anchor(number: str) -> str:
+    """Where a link to a figure leads: "figure-1-3" for the figure 1.3."""
+    return f"figure-{number.lower().replace('.', '-')}"
 
 
 def _is_progress_bar(output: nbformat.NotebookNode) -> bool:

@@ -39,6 +39,7 @@ GLUE = re.compile(r"\{glue:text\}`([^`:]+)(?::[^`]*)?`")
 LINK = re.compile(
     r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)\s]+?)\.(?:ipynb|md)(#[^)\s]*)?\)"
 )  # to a page of ours
+FIGURE = re.compile(r"\[([^\]]+)\]\(#figure-[\w-]+\)")  # the number alone: captions have no anchor there
 INSTALL = """\
 # Brings the package that belongs to this notebook, where it is not there yet.
 from importlib.metadata import PackageNotFoundError, version
@@ -186,6 +187,7 @@ def _markdown(text: str, articles: dict[str, Reference], cited: list[str], pages
     """Directives and roles as plain Markdown."""
     text = FENCE.sub(lambda match: _directive(match, articles, cited), text + "\n").rstrip("\n")
     text = CITE.sub(lambda match: _citation(match, articles), text)
+    text = FIGURE.sub(r"\1", text)
     text = GLUE.sub(r"*\1*", text)  # a number of the built page: here by its name
     if not pages:
         return LINK.sub(r"\1", text)

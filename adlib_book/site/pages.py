@@ -49,8 +49,13 @@ def write_data(stage: Path) -> None:
             write_atomic(cached, _samples(entry.pictured))
         write_atomic(stage / picture, cached.read_bytes())
         parts += [f"### `{entry.name}`", "", f"{entry.title}: {entry.count}; {entry.image_size}.", ""]
-        parts += [f"![{entry.caption}]({posixpath.relpath(picture.as_posix(), 'book')})", ""]
-        parts += [f"*Above, normal; below, anomalous. From: {entry.source}. Licence: {entry.licence}.*", ""]
+        number = sum(part.startswith("```{figure}") for part in parts) + 1
+        parts += [
+            f"```{{figure}} {posixpath.relpath(picture.as_posix(), 'book')}",
+            f":name: figure-d-{number}",
+        ]
+        parts += [f':alt: "{entry.caption}"', "", f"**Figure D.{number}.** Above, normal; below, anomalous."]
+        parts += [f"From: {entry.source}. Licence: {entry.licence}.", "```", ""]
     parts += [*_mvtec_counts(), ""]
     parts += ["## All sets by name", "", "| name | what | images | size | licence |", "|---|---|---|---|---|"]
     for each in entries:

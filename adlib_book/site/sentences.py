@@ -43,7 +43,9 @@ import yaml
 
 from adlib.files import write_atomic
 
-DECIMAL = re.compile(r"(?<![\w.,])[+−-]?(?:\d[\d,]*\.\d+(?: ?%)?|\d+ ?%|\d+(?= (?:to|and) \d+ ?%))")
+DECIMAL = re.compile(
+    r"(?<![Ff]igure )(?<![\w.,])[+−-]?(?:\d[\d,]*\.\d+(?: ?%)?|\d+ ?%|\d+(?= (?:to|and) \d+ ?%))"
+)
 NUMBER = re.compile(r"[+−-]?\d[\d,.]*(?: ?%)?")  # what is bound and is no number is a claim
 # Imported from adlib, these lead to numbers that differ from machine to machine, or to figures.
 LIVE = {"load", "make_detector", "run_experiment", "Detector", "viz"}

@@ -20,7 +20,7 @@ from adlib.errors import ChapterError
 from adlib.files import write_atomic
 from adlib_book.nightly import divergence
 from adlib_book.runner.workspace import Workspace
-from adlib_book.site import numbers, pages, reference, speed, symptoms, try_it
+from adlib_book.site import numbers, pages, reference, speed, symptoms, tree, try_it
 from adlib_book.site.chapter_page import numbers_outside, staged_notebook
 from adlib_book.site.repository import repository_setting, with_repository
 from adlib_book.site.scripts import fetch_scripts
@@ -44,6 +44,8 @@ def make_stage(records: Sequence[Mapping[str, Any]], workspace: Workspace) -> Pa
     fetch_scripts(stage / "book" / "_static" / "vendor")
     if (stage / "book" / "api.md").is_file():
         reference.write_reference(stage)
+    if (stage / "book" / "family.md").is_file():
+        tree.write_figure(stage)
     if (stage / "book" / "data.md").is_file():
         pages.write_data(stage)
     if (stage / "book" / "settings.md").is_file():

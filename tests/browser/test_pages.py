@@ -23,10 +23,19 @@ EXPLORER, SCRUBBER = "notebooks/f4_metrics", "notebooks/f1_auto_encoders"
 OVERLAY, QUIZ = "notebooks/f4_metrics", "notebooks/00_quickstart"
 
 
-def test_every_page_loads_without_a_complaint_asks_nobody_else_and_fits_a_phone(visit):
+# Code and tables of the article that are in view and wider than their place.
+_CUT_OFF = """() => [...document.querySelectorAll(
+  '.bd-article div.highlight > pre, .bd-article .pst-scrollable-table-container, .bd-article .cell_output'
+)].filter(each => each.offsetParent && each.scrollWidth > each.clientWidth + 1).map(
+  each => `cut off at 1280 pixels, ${each.scrollWidth} in ${each.clientWidth}: ${each.innerText.slice(0, 80)}`
+)"""
+
+
+def test_every_page_loads_without_a_complaint_asks_nobody_else_and_fits_desk_and_phone(visit):
     by_page, reader = {}, visit()
     for name in PAGES:
         page = reader.open(name)
+        reader.complaints += page.evaluate(_CUT_OFF)
         page.set_viewport_size({"width": 390, "height": 800})
         if (width := page.evaluate("document.documentElement.scrollWidth")) > 390:
             reader.complaints.append(f"is {width} pixels wide on a phone of 390")
@@ -79,6 +88,19 @@ def test_nothing_keeps_anybody_out(visit, axe, theme):
         if violations := barriers(reader.open(name), axe):
             by_page[name] = violations
     assert not by_page, json.dumps(by_page, indent=1)
+
+
+def test_every_picture_of_a_cell_is_a_numbered_figure_with_a_caption(site):
+    for path in (site / "notebooks").glob("*.html"):
+        article = re.search(r"<article.*?</article>", path.read_text(), re.DOTALL)[0]
+        images = re.findall(r'<img [^>]*src="\.\./_images/', article)
+        figures = re.findall(
+            r'<figure [^>]*id="figure-[\w-]+".*?<figcaption>.*?<strong>Figure ([\w.]+)\.</strong>',
+            article,
+            re.DOTALL,
+        )
+        assert len(figures) >= len(images), path.name
+        assert len(set(figures)) == len(figures) > 0, path.name
 
 
 def test_every_link_inside_the_book_leads_somewhere(site):

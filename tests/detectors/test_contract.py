@@ -64,6 +64,20 @@ def test_shapes_ranges_and_names(name, fitted, tiny_split):
     assert set(detector.thresholds) == set(seen.scores)
 
 
+DRAWN = [name for name in NAMES if detector_class(name).loss_names]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_what_its_drawing_says_of_losses_and_scores_is_what_it_computes(name, fitted, tiny_split):
+    detector = fitted(name)
+    assert set(detector.history.losses) == set(detector.loss_names)
+    assert set(detector.examine(tiny_split.test.images[:2]).scores) == set(detector.score_names)
+
+
+def test_the_drawn_detectors_are_those_of_the_chapters():
+    assert {"ganomaly", "dagan", "dual_discriminator", "sdn", "oe_sdn"} <= set(DRAWN)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_score_does_not_depend_on_the_batch(name, fitted, tiny_split):
     """Batch size, order and duplicates: fails when BatchNorm is left in training mode or scores are min-max scaled."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from adlib.viz.captions import FIGURE
 from adlib_book.nightly import bands
 from adlib_book.runner.run import run_chapter
 from adlib_book.runner.workspace import Workspace
@@ -28,15 +29,27 @@ def test_a_chapter_runs_and_its_numbers_are_inside_their_bands(name):
 
 
 @pytest.mark.parametrize("name", WORKSPACE.chapters())
-def test_every_image_of_a_chapter_has_words(name):
+def test_every_image_of_a_chapter_has_words_and_a_caption_of_its_own(name):
     run_chapter(name, "smoke", workspace=WORKSPACE)
     executed = nbformat.read(WORKSPACE.executed(name, "smoke")[0], as_version=4)
+    captions = []
     for cell in executed.cells:
-        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+        for output in cell.get("outputs", []):
+            if "image/png" not in output.get("data", {}):
+                continue
+            assert FIGURE in output.metadata, (
+                f"show it with viz.show, its number and a caption:\n{cell.source}"
+            )
+            captions.append(output.metadata[FIGURE]["caption"])
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) > 20, (
                 f"say in the cell's metadata, mystnb.image.alt, what this shows:\n{cell.source}"
             )
+    assert len(set(captions)) == len(captions), "two figures of a page show two things"
+    for caption in captions:
+        assert len(caption.split()) <= 35, caption
+        assert re.fullmatch(r"[A-Zk0-9*].*\.", caption), caption
+        assert len(re.findall(r"[.?!] (?=[A-Z])", caption)) <= 1, f"two sentences at most: {caption}"
 
 
 @pytest.mark.parametrize("name", WORKSPACE.chapters())

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from adlib_book.runner.parameters import declared_parameters
+from adlib_book.site.chapter_page import figure_anchor
 from adlib_book.site.stage import page_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,9 @@ NOT_PROSE = re.compile(
 POINT = re.compile(r"^[ \t]*(?:[*-]|\d+\.) ", re.MULTILINE)
 LIST = re.compile(rf"(?:{POINT.pattern}.*\n?(?:^[ \t]+\S.*\n?)*)+", re.MULTILINE)
 EXERCISE = re.compile(r"^```\{exercise\} ([^\n]*)\n:label: ([\w-]+)\n\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-REFERENCE = re.compile(r"\b(?:chapters?|foundations|tables?) \d+(?:(?:,| and| to) \d+)*", re.IGNORECASE)
+REFERENCE = re.compile(
+    r"\b(?:(?:chapters?|foundations|tables?) \d+(?:(?:,| and| to) \d+)*|figure \w+\.\d+)", re.IGNORECASE
+)
 NUMBER = re.compile(r"(?<![\w.-])\d[\d,.]*")
 FOLDED = re.compile(r"^`{4}\{solution-start\}.*?^`{4}\{solution-end\}\n`{4}", re.MULTILINE | re.DOTALL)
 # A chapter says these things, in headings or in bold at the start of a paragraph; an evidence page needs no exercises.
@@ -342,6 +345,25 @@ def test_every_figure_says_where_it_comes_from(notebook):
     for cell in code(notebook):
         if "image" in cell.metadata.get("mystnb", {}) and not widgets.search(cell.source):
             assert "viz.stamp(" in cell.source, cell.source
+
+
+def numbers_of_figures(notebook) -> list[str]:
+    """What `viz.show` calls the figures of a notebook, from top to bottom."""
+    calls = [re.findall(r'\bviz\.show\(.*?"(\w+\.\d+)"', each.source, re.DOTALL) for each in code(notebook)]
+    return [number for numbers in calls for number in numbers]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_figures_are_numbered_from_top_to_bottom_and_references_lead_to_them(path):
+    notebook = nbformat.read(path, as_version=4)
+    page = path.stem.partition("_")[0].removeprefix("0").upper().replace("E", "e") or "0"
+    drawn = [cell for cell in code(notebook) if "image" in cell.metadata.get("mystnb", {})]
+    numbers = numbers_of_figures(notebook)
+    assert numbers == [f"{page}.{place}" for place in range(1, len(drawn) + 1)]
+    for number, anchor in re.findall(r"\[Figure ([\w.]+)\]\(#([\w-]+)\)", prose(notebook)):
+        assert number in numbers
+        assert anchor == figure_anchor(number)
+    assert not re.search(r"\bfigure (?:above|below|at the top)", prose(notebook)), "name it by its number"
 
 
 def test_every_citation_is_in_the_bibliography(notebook):

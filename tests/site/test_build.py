@@ -199,6 +199,39 @@ def test_a_progress_bar_is_no_part_of_the_page():
     assert [output.data["text/plain"] for output in page.cells[1].outputs] == texts[1:]
 
 
+def shown_figure(*more):
+    """A cell that has shown a chart with viz.show."""
+    about = {"number": "1e.2", "caption": "It rises.", "chart": True}
+    cell = new_code_cell(
+        "viz.show(figure)", execution_count=1, metadata={"mystnb": {"image": {"alt": "A line."}}}
+    )
+    cell.outputs = [
+        new_output("display_data", {"image/png": "AAAA"}, metadata={"adlib_figure": about}),
+        new_output(
+            "display_data",
+            {"text/markdown": "**Figure 1e.2.** It rises."},
+            metadata={"adlib_caption": "1e.2"},
+        ),
+        *more,
+    ]
+    return new_notebook(cells=[new_markdown_cell("# Title"), cell])
+
+
+def test_a_figure_gets_its_caption_and_its_anchor_and_a_chart_is_marked():
+    (_, cell) = staged_notebook(shown_figure(), RECORD).cells
+    assert cell.metadata["mystnb"] == {
+        "image": {"alt": "A line.", "classes": "chart"},
+        "figure": {"name": "figure-1e-2", "caption": "**Figure 1e.2.** It rises."},
+    }
+    assert [list(output.data) for output in cell.outputs] == [["image/png"]]
+
+
+def test_a_cell_that_shows_more_than_its_figure_is_refused():
+    table = new_output("display_data", {"text/html": "<table></table>"})
+    with pytest.raises(ChapterError, match="shows nothing else"):
+        staged_notebook(shown_figure(table), RECORD)
+
+
 def test_staging_leaves_the_executed_notebook_alone():
     notebook = executed_notebook()
     before = nbformat.writes(notebook)

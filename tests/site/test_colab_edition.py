@@ -55,6 +55,11 @@ def test_citations_lead_to_the_articles(articles):
     assert "[Tang et al.](https://doi.org/10.3390/s20123336) (2020) say so" in cell.source
 
 
+def test_a_figure_is_named_where_it_has_no_anchor(articles):
+    (cell,) = edition_of(articles, "As [Figure 1e.3](#figure-1e-3) shows.")
+    assert cell.source == "As Figure 1e.3 shows."
+
+
 def test_links_lead_to_the_book_or_are_plain_where_there_is_none(articles):
     text = "See [wood](02_dagan.ipynb#wood), [settings](../book/settings.md), [here](#a), [there](https://x.y/z.md)."
     (cell,) = edition_of(articles, text)

@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from adlib.errors import ChapterError
-from adlib_book.site import checks, pages
+from adlib_book.site import checks, pages, tree
 
 ROOT = Path(__file__).resolve().parents[2]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -70,6 +70,28 @@ def test_the_landing_page_gets_the_figure_of_the_tagged_cell(tmp_path):
     pages.write_landing(tmp_path, [new_notebook(cells=[cell])])
     assert "![Cells and maps.](_static/made/landing.png)" in page.read_text()
     assert (tmp_path / "book" / "_static" / "made" / "landing.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_family_tree_is_drawn_from_its_letters(tmp_path):
+    page = tmp_path / "book" / "family.md"
+    page.parent.mkdir()
+    page.write_text((ROOT / "book" / "family.md").read_text())
+    tree.write_figure(tmp_path)
+    text = page.read_text()
+    assert "```{figure} _static/made/family.png\n:name: figure-t-1\n" in text
+    assert "─┬─" not in text
+    for words in (
+        "PCA, from auto-encoder, all layers linear",
+        "DAGAN, from BEGAN",
+        "dual discriminator, from GANomaly",
+    ):
+        assert words in text
+    assert (tmp_path / "book" / "_static" / "made" / "family.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_line_that_is_no_branch_is_named():
+    with pytest.raises(ChapterError, match="no branch: 'GAN'"):
+        tree.members("auto-encoder ─┬─ PCA: all layers linear\nGAN\n")
 
 
 def test_a_chapter_s_numbers_can_be_taken_home(tmp_path):

@@ -17,7 +17,9 @@ import torch
 from matplotlib.figure import Figure
 
 from adlib import metrics, viz
+from adlib.models.rnan import Rnan
 from adlib.models.unet import UNet
+from adlib.viz.captions import is_chart
 from adlib.viz.networks import layers_of
 from adlib.viz.runs import _label_ends
 from adlib.viz.style import ANOMALOUS, MAP_COLOURS, NORMAL, REFERENCE, STYLE
@@ -627,3 +629,27 @@ def test_a_network_is_drawn_from_its_modules():
     assert figure.axes[0].get_title(loc="left").endswith(" weights")
     with pytest.raises(ValueError, match="nothing to draw"):
         viz.network_figure({}, (3, 32, 32))
+
+
+def test_a_deep_network_is_drawn_by_its_parts_and_what_it_is_trained_on_stands_below():
+    layers = layers_of(Rnan(width=4, plain_groups=0, attention_side=8), (1, 16, 16))
+    assert [layer.channels for layer in layers] == [4, 4, 4, 4, 1]
+    assert {layer.side for layer in layers} == {16}
+    assert [layer.inside > 1 for layer in layers] == [False, True, False, True, False]
+    student = {"student": Rnan(width=4, plain_groups=0, attention_side=8)}
+    figure = viz.network_figure(student, (1, 16, 16), ["style"], ["style_distance"])
+    assert "losses: style\nscores: style distance" in words(figure)
+    colours = {matplotlib.colors.to_hex(block.get_facecolor()) for block in figure.axes[0].patches}
+    assert ANOMALOUS.lower() not in colours, "nothing in it is narrower than the image"
+
+
+def test_a_figure_is_shown_with_its_number_and_caption(judged, capsys):
+    viz.show(viz.roc_figure({"D1": judged}), "1.7", "D1 is ahead.")
+    assert capsys.readouterr().out == "Figure 1.7. D1 is ahead.\n"
+
+
+def test_a_chart_is_told_from_a_picture_and_a_heat_map(images, judged):
+    assert is_chart(viz.roc_figure({"D1": judged}))
+    assert is_chart(viz.score_histograms({"D1": judged[1]}, judged[0]))
+    assert not is_chart(viz.image_gallery(images))
+    assert not is_chart(viz.auroc_heatmap(RANKS.T / 4))
