@@ -100,6 +100,7 @@ def test_every_picture_of_a_cell_is_a_numbered_figure_with_a_caption(site):
             re.DOTALL,
         )
         assert len(figures) >= len(images), path.name
+        assert "Fig. " not in article, f"{path.name}: a second number"
         assert len(set(figures)) == len(figures) > 0, path.name
 
 
