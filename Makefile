@@ -71,7 +71,7 @@ soak: ## what takes an hour and is run every week: damaged image files, 11,840 o
 	@export OMP_NUM_THREADS=1; $(run) pytest -q -n $(WORKERS) soak
 
 format: ## put code and notebooks into house style
-	@$(run) ruff check --fix . && "$$python" -m ruff format . && "$$python" -m nbstripout notebooks/*.ipynb
+	@$(run) ruff check --fix . && "$$python" -m ruff format . && "$$python" -m nbstripout --keep-id notebooks/*.ipynb
 
 bench: ## speed beside other libraries, in an environment of theirs, into results/bench.json: ROWS="score import" for some
 	@python="$$($(PYTHON3) tools/environment.py peers)" && OMP_NUM_THREADS=1 "$$python" benchmarks/bench.py $(ROWS)

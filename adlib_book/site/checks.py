@@ -45,18 +45,20 @@ def check_executed(notebook: nbformat.NotebookNode, record: Mapping[str, Any]) -
 
 _OUTPUT = '<div class="cell_output docutils container"'
 _ARROW = '<span class="toctree-toggle"'
+_SECOND_NUMBER = re.compile(r'<span class="caption-number">Fig\. \d+ ?</span>')
 
 
 def make_reachable(site: Path) -> None:
     """Mend what keeps keyboards and screen readers out of what Sphinx and its theme write.
 
     Outputs that hold tables or widgets get a place in the tab order, since they may have to be scrolled; the
-    arrows that unfold the navigation get a name.
+    arrows that unfold the navigation get a name. Figures lose the number that Sphinx gives them (sphinx-exercise
+    switches that on): their captions bring their own, which is the same in Jupyter and Colab.
     """
     for page in site.rglob("*.html"):
         text = page.read_text()
         named = text.replace("<summary>" + _ARROW, '<summary aria-label="Pages of this part">' + _ARROW)
-        before, *outputs = named.split(_OUTPUT + ">")
+        before, *outputs = _SECOND_NUMBER.sub("", named).split(_OUTPUT + ">")
         parts = [before]
         for output in outputs:
             content = output.split('<div class="cell ')[0]

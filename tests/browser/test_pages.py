@@ -97,6 +97,20 @@ def test_nothing_keeps_anybody_out_in_the_dark_either(visit, axe):
     assert not by_page, json.dumps(by_page, indent=1)
 
 
+def test_every_picture_of_a_cell_is_a_numbered_figure_with_a_caption(site):
+    for path in (site / "notebooks").glob("*.html"):
+        article = re.search(r"<article.*?</article>", path.read_text(), re.DOTALL)[0]
+        images = re.findall(r'<img [^>]*src="\.\./_images/', article)
+        figures = re.findall(
+            r'<figure [^>]*id="figure-[\w-]+".*?<figcaption>.*?<strong>Figure ([\w.]+)\.</strong>',
+            article,
+            re.DOTALL,
+        )
+        assert len(figures) >= len(images), path.name
+        assert "Fig. " not in article, f"{path.name}: a second number"
+        assert len(set(figures)) == len(figures) > 0, path.name
+
+
 def test_every_link_inside_the_book_leads_somewhere(site):
     pages = {path: path.read_text() for path in site.rglob("*.html") if path.name != "print.html"}
     anchors = {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in pages.items()}

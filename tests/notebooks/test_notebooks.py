@@ -341,7 +341,9 @@ def test_numbers_are_reported(chapter):
 
 def test_every_figure_says_where_it_comes_from(notebook):
     """Widgets are excepted: the line above the page, with commit and device, speaks for the state they carry."""
-    widgets = re.compile(r"viz\.(?:threshold_explorer|training_scrubber|map_overlay|defect_quiz)\(")
+    widgets = re.compile(
+        r"viz\.(?:threshold_explorer|training_scrubber|map_overlay|defect_quiz|drawing_board)\("
+    )
     for cell in code(notebook):
         if "image" in cell.metadata.get("mystnb", {}) and not widgets.search(cell.source):
             assert "viz.stamp(" in cell.source, cell.source
