@@ -28,6 +28,7 @@ PLANS: dict[str, Plan] = {
         chapter3.chapter3_weights,
         chapter3.chapter3_surfaces,
         chapter3.chapter3_shared,
+        chapter3.chapter3_turns,
         chapter4.chapter4,
         chapter4.chapter4_surfaces,
         chapter4.chapter4_transforms,

@@ -151,3 +151,12 @@ def chapter3_shared() -> list[Task]:
         }
         tasks.append(Task.of("dual_discriminator", changes=changes, **photographs))
     return tasks
+
+
+def chapter3_turns() -> list[Task]:
+    """A one-class rival that needs no label, on photographs: which of four turns? Bird and automobile first."""
+    first = ("bird", "automobile")
+    kinds = [*first, *(kind for kind in DATA_SETS["cifar10"].choices if kind not in first)]
+    # The same test images as chapter3's; one-class detectors do not learn from the labelled anomalies.
+    common: dict[str, Any] = {"detector": ["turn_classifier"], "size": [32], "anomalies": [1.0]}
+    return list(grid(seed=[0, 1], dataset=[f"cifar10/{kind}" for kind in kinds], **common))
