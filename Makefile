@@ -128,5 +128,8 @@ lock: ## bring requirements.lock up to date with pyproject.toml; what is pinned 
 upgrade: ## write requirements.lock anew, with the newest versions that pyproject.toml allows
 	@$(PYTHON3) tools/lock.py upgrade
 
+licences: ## write book/licences.csv, the licence of every locked package, as its metadata states it
+	@python=$(python) && "$$python" tools/licences.py
+
 clean: ## remove what runs have made in this checkout, all but the nights in _build/history
 	GLOBIGNORE=_build/history && rm -rf _build/*

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -12,6 +13,8 @@ os.environ["CI"] = "1"
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import pytest
 
@@ -100,6 +103,26 @@ def pytest_addoption(parser):
     parser.addoption(
         "--site", help="built pages to test in the browser, instead of those of the smoke profile"
     )
+
+
+# This machine; scripts for the pages are fetched by npm, in a process of its own.
+KNOWN_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "", None, socket.gethostname()}
+KNOWN_HOSTS |= {urlsplit(proxy).hostname for proxy in getproxies().values()}
+getaddrinfo = socket.getaddrinfo
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nobody_outside_is_asked():
+    """A test that looks up another host fails; processes that a test starts are on their own."""
+
+    def only_known(host, *arguments, **options):
+        name = host.decode() if isinstance(host, bytes) else host
+        assert name in KNOWN_HOSTS, f"a test asks {name}"
+        return getaddrinfo(host, *arguments, **options)
+
+    socket.getaddrinfo = only_known
+    yield
+    socket.getaddrinfo = getaddrinfo
 
 
 @pytest.fixture(scope="session")
