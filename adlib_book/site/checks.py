@@ -52,8 +52,8 @@ def make_reachable(site: Path) -> None:
     """Mend what keeps keyboards and screen readers out of what Sphinx and its theme write.
 
     Outputs that hold tables or widgets get a place in the tab order, since they may have to be scrolled; the
-    arrows that unfold the navigation get a name. Figures lose the number that Sphinx gives them (sphinx-exercise switches
-    that on): their captions bring their own, which is the same in Jupyter and Colab.
+    arrows that unfold the navigation get a name. Figures lose the number that Sphinx gives them (sphinx-exercise
+    switches that on): their captions bring their own, which is the same in Jupyter and Colab.
     """
     for page in site.rglob("*.html"):
         text = page.read_text()
