@@ -67,11 +67,11 @@ adlib: ## the command adlib of this checkout: make adlib ARGS="data list"
 faults: ## put the catalogue of faults in, one at a time, and say who notices (resumable)
 	@python=$(python) && "$$python" tests/faults/put_in.py $(FAULTS)
 
-soak: ## what takes an hour and is run every week: damaged image files, 11,840 of them, each read or refused by name
+soak: ## what takes an hour and is run every week: damaged files, killed commands, a hundred thousand photographs, drawn discs
 	@export OMP_NUM_THREADS=1; $(run) pytest -q -n $(WORKERS) soak
 
 format: ## put code and notebooks into house style
-	@$(run) ruff check --fix . && "$$python" -m ruff format . && "$$python" -m nbstripout notebooks/*.ipynb
+	@$(run) ruff check --fix . && "$$python" -m ruff format . && "$$python" -m nbstripout --keep-id notebooks/*.ipynb
 
 bench: ## speed beside other libraries, in an environment of theirs, into results/bench.json: ROWS="score import" for some
 	@python="$$($(PYTHON3) tools/environment.py peers)" && OMP_NUM_THREADS=1 "$$python" benchmarks/bench.py $(ROWS)

@@ -304,7 +304,12 @@ def _averaged_generator_only(
 def kind_metrics(
     detector: Detector, split: Split, scores: dict[str, Tensor], truth: Truth
 ) -> dict[str, float]:
-    """What can be measured with labelled anomalies only, for the detector's usual score; empty on splits without them.
+    """How well each kind of anomaly is found.
+
+    kind_auroc/<kind>/<score>: of one kind against all normal images, on splits without labelled anomalies that have
+        several kinds. With equally many images of each, the mean over kinds is the AUROC of them together.
+
+    With labelled anomalies, for the detector's usual score:
 
     image_auroc_seen, image_auroc_unseen: over the kinds of anomaly that were, or were not, among the labelled ones.
     kind_auroc/<kind>: of one kind against all normal images.
@@ -314,10 +319,20 @@ def kind_metrics(
         detector: fitted. split: its data.
         scores: name -> (N,) test scores. truth: the opened labels.
     """
+    kinds, normal = np.array(truth.kinds), ~truth.labels
     if split.anomalies is None:
-        return {}
-    score, kinds = scores[detector.config.score].numpy(), np.array(truth.kinds)
-    normal, unseen = ~truth.labels, np.isin(truth.kinds, split.anomalies.unseen)
+        each = {kind: normal | (kinds == kind) for kind in np.unique(kinds[truth.labels])}
+        if len(each) < 2:
+            return {}
+        return {
+            f"kind_auroc/{kind}/{name}": round(
+                float(metrics.image_auroc(truth.labels[rows], values.numpy()[rows])), 6
+            )
+            for kind, rows in each.items()
+            for name, values in scores.items()
+        }
+    score = scores[detector.config.score].numpy()
+    unseen = np.isin(truth.kinds, split.anomalies.unseen)
     groups = {"image_auroc_seen": truth.labels & ~unseen, "image_auroc_unseen": truth.labels & unseen}
     groups |= {f"kind_auroc/{kind}": kinds == kind for kind in np.unique(kinds[truth.labels])}
     values = {

@@ -1,13 +1,21 @@
-"""What a notebook calls: `report` its numbers, `say` a sentence made of them; `your_turn` and `filled` in exercises."""
+"""What a notebook calls: `report` its numbers, `say` a sentence made of them; `your_turn` and `filled` in exercises.
+
+`write_folder` makes the folder that stands in for the reader's own.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import SupportsFloat
 
+import torch
+from PIL import Image
+
 from adlib import environment
+from adlib.data import Split
 
 # MyST-NB reads outputs of this kind as "glue": the prose can quote them with {glue:text}`name:.3f`.
 _GLUE_PREFIX = "application/papermill.record/"
@@ -105,3 +113,33 @@ def your_turn(exercise: str) -> Iterator[None]:
             return
         raise
     print(f"{exercise}: filled in. Now open the solution and compare.")
+
+
+def write_folder(split: Split, folder: str | Path) -> str:
+    """Write the images of a split as files, in the layout of one's own folder; masks too, where there are any.
+
+    It stands in for the reader's own folder, in the quick start and in the solutions of projects. The test labels are
+    opened, since kinds are folders.
+
+    Args:
+        split: its images, uint8 (N, 1 or 3, H, W); validation images go into train/good beside the others.
+        folder: where to; made if it is not there.
+
+    Returns:
+        The folder, for `load("folder", path=...)`.
+    """
+    truth = split.test.open("sorting an example into folders")
+    files = [("train/good", image) for image in torch.cat([split.train.images, split.validation.images])]
+    files += [(f"test/{kind}", image) for kind, image in zip(truth.kinds, split.test.images)]
+    first = len(files) - len(split.test)
+    for number, (part, image) in enumerate(files):
+        _save(image.permute(1, 2, 0).squeeze(2), Path(folder, part, f"{number:04d}.png"))
+        if truth.masks is not None and number >= first and truth.labels[number - first]:
+            mask = 255 * torch.from_numpy(truth.masks[number - first]).byte()
+            _save(mask, Path(folder, part.replace("test", "ground_truth", 1), f"{number:04d}_mask.png"))
+    return str(folder)
+
+
+def _save(image: torch.Tensor, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image.numpy()).save(path)

@@ -186,7 +186,7 @@ def test_the_score_alone_costs_fewer_passes():
 CONVOLUTIONS = {
     "anogan": 42, "began": 10, "cae": 8, "cnn_classifier": 5, "dagan": 8, "dagan_balanced": 8, "deep_svdd": 3,
     "dual_discriminator": 8, "f_anogan": 10, "ganomaly": 9, "oe_sdn": 63, "sdn": 63, "skip_ganomaly": 16,
-    "ssim_ae": 18, "unet": 8, "vae": 32,
+    "ssim_ae": 18, "turn_classifier": 9, "unet": 8, "vae": 32,
 }  # fmt: skip
 
 

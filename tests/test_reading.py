@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from adlib_book.reading import filled, say, your_turn
+from adlib import load
+from adlib_book.reading import filled, say, write_folder, your_turn
 
 
 def test_dots_are_answered_with_advice(capsys):
@@ -56,3 +57,17 @@ def test_a_sentence_is_markdown_in_a_notebook(monkeypatch, capsys):
     say("**PCA** is ahead.")
     assert [each._repr_markdown_() for each in displayed] == ["**PCA** is ahead."]
     assert not capsys.readouterr().out
+
+
+def test_a_folder_that_was_written_is_read_as_the_same_images(tmp_path):
+    made = load("texture/wood", size=16, train=12, test=4, seed=0)
+    read = load("folder", path=write_folder(made, tmp_path / "parts"), size=16, seed=0)
+    assert read.image_shape == made.image_shape
+    seen, truth = read.test.open("a test"), made.test.open("a test")
+    assert sorted(seen.kinds) == sorted(truth.kinds)
+
+    def marked(images, masks):
+        return sorted((image.numpy().tobytes(), mask.tobytes()) for image, mask in zip(images, masks))
+
+    assert marked(read.test.images, seen.masks) == marked(made.test.images, truth.masks)
+    assert len(read.train) + len(read.validation) == len(made.train) + len(made.validation)

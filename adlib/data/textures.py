@@ -7,8 +7,9 @@ flags everything unusual flags normal images too. Everything is drawn for a whol
 
 from __future__ import annotations
 
+import copy
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -162,7 +163,7 @@ def load_texture(
     train: int = 240,
     test: int = 60,
     kinds: Mapping[str, int] | None = None,
-    defect_area: float = 0.015,
+    defect_area: float | Sequence[float] = 0.015,
     data_seed: int = 0,
 ) -> Collection:
     """A procedural surface with exact defect masks.
@@ -178,7 +179,8 @@ def load_texture(
         kinds: defective images in test per kind, e.g. {"scratch": 40, "stamp": 10, "stain": 2} for an
             imbalanced set; 20 of each kind of the surface by default.
         defect_area: share of the image that a defect covers, 0.001 to 0.5, met to the pixel up to pixels that
-            the defect happens not to change.
+            the defect happens not to change. Several, e.g. (0.004, 0.06): test holds the same boards with the same
+            defects at each of them, under kinds such as "hole 0.4 %".
         data_seed: another number gives other images.
 
     Raises:
@@ -192,14 +194,16 @@ def load_texture(
             raise unknown_name(f"kind of defect on {surface}", kind, KINDS[surface])
     if size < 16:
         raise ValueError(f"size={size}; expected at least 16 pixels, a smaller texture shows nothing.")
-    if not 0.001 <= defect_area <= 0.5:
+    areas = tuple(defect_area) if isinstance(defect_area, Sequence) else (defect_area,)
+    if not areas or not all(0.001 <= area <= 0.5 for area in areas) or len(set(areas)) < len(areas):
         raise ValueError(
-            f"defect_area={defect_area}; expected a share of the image from 0.001 to 0.5, e.g. 0.015."
+            f"defect_area={defect_area}; expected a share of the image from 0.001 to 0.5, e.g. 0.015, or several that "
+            "differ."
         )
     for label, number in {"train": train, "test": test, **counts}.items():
         if number < 0:
             raise ValueError(f"{label}={number}; expected a number of images, 0 or more.")
-    return _texture(surface, size, train, test, tuple(sorted(counts.items())), defect_area, data_seed)
+    return _texture(surface, size, train, test, tuple(sorted(counts.items())), areas, data_seed)
 
 
 @lru_cache(maxsize=4)
@@ -209,27 +213,34 @@ def _texture(
     train: int,
     test: int,
     counts: tuple[tuple[str, int], ...],
-    defect_area: float,
+    areas: tuple[float, ...],
     data_seed: int,
 ) -> Collection:
-    kinds = np.repeat(
-        [GOOD, *(kind for kind, _ in counts)], [train + test, *(number for _, number in counts)]
-    )
+    good = train + test
+    boards = np.repeat([GOOD, *(kind for kind, _ in counts)], [good, *(number for _, number in counts)])
     rng = np.random.default_rng([data_seed, zlib.crc32(surface.encode())])
-    clean = SURFACES[surface](rng, len(kinds), size)
-    images = np.rint(clean * 255).astype(np.uint8)
-    masks = np.zeros(images.shape[:3], bool)
-    for kind, number in counts:
-        if number:
-            rows = kinds == kind
-            images[rows], masks[rows] = add_defect(kind, clean[rows], defect_area, rng, on=surface)
+    clean = SURFACES[surface](rng, len(boards), size)
+    images = [np.rint(clean[:good] * 255).astype(np.uint8)]
+    masks, kinds = [np.zeros(images[0].shape[:3], bool)], [boards[:good]]
+    for area in areas:
+        drawn = copy.deepcopy(rng)  # every area gets its defects from the same random numbers
+        for kind, number in counts:
+            if number:
+                changed, where = add_defect(kind, clean[boards == kind], area, drawn, on=surface)
+                images.append(changed)
+                masks.append(where)
+                kinds.append(np.repeat(kind if len(areas) == 1 else f"{kind} {100 * area:g} %", number))
+    stack = np.concatenate(images)
     return Collection(
-        images=stack_to_tensor(images.transpose(0, 3, 1, 2)),
-        kinds=kinds,
-        sides=np.repeat(["train", "test"], [train, len(kinds) - train]),
-        masks=masks,
+        images=stack_to_tensor(stack.transpose(0, 3, 1, 2)),
+        kinds=np.concatenate(kinds),
+        sides=np.repeat(["train", "test"], [train, len(stack) - train]),
+        masks=np.concatenate(masks),
         title=f"procedural {surface}",
-        notes=(f"Procedural images, not photographs; defects cover {defect_area:.2%} of an image.",),
+        notes=(
+            "Procedural images, not photographs; defects cover "
+            f"{' or '.join(f'{area:.2%}' for area in areas)} of an image.",
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from adlib.detectors import (
     skip_ganomaly,
     ssim_ae,
     trivial,
+    turn_classifier,
     unet,
     vae,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "skip_ganomaly",
     "ssim_ae",
     "trivial",
+    "turn_classifier",
     "unet",
     "vae",
 ]

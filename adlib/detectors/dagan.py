@@ -11,6 +11,7 @@ Its Industrial Inspection Applications", Sensors 2020, 20(12), 3336.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,7 @@ class Dagan(Detector):
 
     name = "dagan"
     title = "DAGAN"
-    loss_names = ("generator_error", "discriminator_error", "adversarial")
+    loss_names: ClassVar[tuple[str, ...]] = ("generator_error", "discriminator_error", "adversarial")
     score_names = ("G", "DG", "worst_patch")
     config: Config
     Config = Config

@@ -11,7 +11,7 @@ LNCS 12540, doi 10.1007/978-3-030-65414-6_11.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,9 @@ class Config(supervised.Config):
     mixed: normal images and anomalies go through the networks in one batch. False sends them one after the other:
         the statistics of BatchNorm then differ between the two, which tells the networks which of them they see.
     turns: each step takes normal images or anomalies, with equal chance, instead of both.
+    shared: one discriminator judges both groups, in the place of two: for it every image of the batch is real and every
+        reconstruction fake, while the generator wants its answers to be 1 for normal images and 0 for anomalies. This
+        is what the paper argues against, for a comparison; no paper has it.
     halve_every: steps after which the learning rate is halved; None takes one cycle up and down over the run.
 
     Not as printed. In `book`: `steps` 1,000 instead of 3,600,000; `batch_size` 32 instead of 1, and as many anomalies
@@ -60,6 +63,7 @@ class Config(supervised.Config):
     normalisation: str = "batch"
     mixed: bool = True
     turns: bool = False
+    shared: bool = field(default=False, metadata={"before": False})
     learning_rate: float = 4e-3
     halve_every: int | None = None
     betas: tuple[float, float] = (0.5, 0.999)  # not published
@@ -118,41 +122,49 @@ class DualDiscriminatorGan(SupervisedDetector):
                 "of 16; load(..., size=32) resizes."
             )
         channels, norm = self.image_shape[0], self.config.normalisation
+        judges = dict.fromkeys(self._judges.values())  # each name once
         return {
             "generator": DualGenerator(channels, norm),
-            "normal_discriminator": DualDiscriminator(channels, norm),
-            "anomaly_discriminator": DualDiscriminator(channels, norm),
+            **{name: DualDiscriminator(channels, norm) for name in judges},
             "counter": StepCounter(),
         }
 
+    @property
+    def _judges(self) -> dict[str, str]:
+        """Group -> the name of its discriminator."""
+        if self.config.shared:
+            return {"normal": "discriminator", "anomaly": "discriminator"}
+        return {"normal": "normal_discriminator", "anomaly": "anomaly_discriminator"}
+
     def build_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate, betas = self.config.learning_rate, self.config.betas
-        trained = {
-            "generator": True,
-            "normal_discriminator": self.config.adversarial > 0,
-            "anomaly_discriminator": self.config.anomaly_adversarial > 0,
-        }
-        return {name: self.adam(self.networks[name], rate, betas) for name, yes in trained.items() if yes}
+        trained = ["generator", *dict.fromkeys(self._judges[group] for group in self._judged)]
+        return {name: self.adam(self.networks[name], rate, betas) for name in trained}
+
+    @property
+    def _judged(self) -> list[str]:
+        """Groups that have an adversarial loss."""
+        weights = {"normal": self.config.adversarial, "anomaly": self.config.anomaly_adversarial}
+        return [group for group, weight in weights.items() if weight > 0]
 
     def training_step(self, images: Tensor) -> dict[str, Tensor]:
         self._move_rate()
         groups = {"normal": images, "anomaly": self.draw_anomalies(len(images))}
         if self.config.turns:
             groups.pop("normal" if torch.rand((), generator=self.generator) < 0.5 else "anomaly")
+        redrawn = self._redraw(groups)
         terms: dict[str, tuple[float, Tensor]] = {}
         opponents: dict[str, Tensor] = {}
-        for group, (real, redrawn, latent) in self._redraw(groups).items():
-            if group == "normal":
-                terms |= self._normal_terms(real, redrawn, latent)
-                maps = self._discriminate("normal_discriminator", real, redrawn, opponents)
-                if maps is not None:
-                    terms["adversarial"] = self.config.adversarial, losses.normal_adversarial_loss(maps)
-            else:
-                terms |= self._anomaly_terms(real, redrawn)
-                maps = self._discriminate("anomaly_discriminator", real, redrawn, opponents)
-                if maps is not None:
-                    weight = self.config.anomaly_adversarial
-                    terms["anomaly_adversarial"] = weight, losses.anomaly_adversarial_loss(maps)
+        together = self._discriminate(redrawn, opponents) if self.config.shared else {}
+        for group, (real, image, latent) in redrawn.items():
+            normal = group == "normal"
+            terms |= self._normal_terms(real, image, latent) if normal else self._anomaly_terms(real, image)
+            maps = together or self._discriminate({group: redrawn[group]}, opponents)
+            if group in maps and normal:
+                terms["adversarial"] = self.config.adversarial, losses.normal_adversarial_loss(maps[group])
+            elif group in maps:
+                weight = self.config.anomaly_adversarial
+                terms["anomaly_adversarial"] = weight, losses.anomaly_adversarial_loss(maps[group])
         weighted = [weight * loss for weight, loss in terms.values() if weight]
         own = {"generator": sum(weighted[1:], start=weighted[0])} if weighted else {}
         self.descend(**own, **opponents)
@@ -196,14 +208,21 @@ class DualDiscriminatorGan(SupervisedDetector):
         return {"abc": (self.config.abc, losses.abc_loss(losses.reconstruction_errors(real, redrawn)))}
 
     def _discriminate(
-        self, name: str, real: Tensor, redrawn: Tensor, opponents: dict[str, Tensor]
-    ) -> Tensor | None:
-        """The discriminator's maps of the reconstructions; its own loss goes into `opponents`."""
-        if name not in self.optimisers:
-            return None
-        real_maps, redrawn_maps = self.networks[name](torch.cat([real, redrawn])).chunk(2)
-        opponents[name] = losses.lsgan_discriminator_loss(real_maps, redrawn_maps)
-        return redrawn_maps
+        self, redrawn: dict[str, tuple[Tensor, Tensor, Tensor]], opponents: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Group -> its discriminator's maps of the reconstructions; what that minimises itself goes into `opponents`.
+
+        Groups that are given together go through one discriminator in one batch.
+        """
+        judged = {group: redrawn[group] for group in self._judged if group in redrawn}
+        if not judged:
+            return {}
+        pairs = [each for real, image, _ in judged.values() for each in (real, image)]
+        name = self._judges[next(iter(judged))]
+        maps = self.networks[name](torch.cat(pairs)).split([len(image) for image in pairs])
+        own = [losses.lsgan_discriminator_loss(*pair) for pair in zip(maps[::2], maps[1::2])]
+        opponents[name] = sum(own[1:], start=own[0])
+        return dict(zip(judged, maps[1::2]))
 
     def inference_step(self, images: Tensor) -> Examination:
         redrawn = self.networks["generator"](images).image

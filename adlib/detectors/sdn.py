@@ -19,7 +19,7 @@ Source: Chung, Park, Keum, Ki, Kang 2020, "Unsupervised Anomaly Detection Using 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +134,7 @@ class Sdn(Detector):
 
     name = "sdn"
     title = "SDN"
-    loss_names = ("teacher", "style")
+    loss_names: ClassVar[tuple[str, ...]] = ("teacher", "style")
     score_names = (
         *("style_distance", "difference", "maximum", "worst_patch"),
         *("teacher", "teacher_distance"),

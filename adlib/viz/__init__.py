@@ -18,6 +18,7 @@ networks  the layers of a network as blocks, from its modules
 runs      losses and checkpoints of one run; contamination, paper beside ours, leaks over many runs
 tables    mean ± SD over runs, bold only where better by more than the spread
 widgets   a threshold to drag, a training to scrub through, maps to fade in, a quiz; no kernel needed
+drawing   a board to draw on: networks, computed in the page, redraw it at once
 search    the landscape of a search over settings, and candidates ranked by several criteria
 source    the code of the package, shown as it runs
 captions  a figure shown with its number and caption
@@ -36,6 +37,7 @@ from adlib.viz.comparisons import (
     speed_figure,
     study_curves,
 )
+from adlib.viz.drawing import drawing_board
 from adlib.viz.images import anomaly_map_grid, image_gallery, image_rows, reconstruction_grid
 from adlib.viz.networks import network_figure
 from adlib.viz.runs import (
@@ -60,6 +62,7 @@ __all__ = [
     "defect_quiz",
     "detectors_on_images",
     "drawing",
+    "drawing_board",
     "found_and_missed",
     "image_gallery",
     "image_rows",

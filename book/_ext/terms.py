@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -121,6 +122,7 @@ def _in_language(name: str):
     return role
 
 
+@cache  # of the file as it was when Sphinx started; every page asks for it
 def _pattern(language: str | None = None) -> tuple[re.Pattern[str], dict[str, str]]:
     """What to look for in running text, longest first, and which entry each form belongs to.
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import nbformat
 import pytest
+import torch
 import yaml
 
+from adlib.data import to_symmetric
+from adlib.viz.drawing import run_layers
+from adlib_book.runner.workspace import Workspace
 from adlib_book.site.stage import page_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,20 +35,6 @@ _CUT_OFF = """() => [...document.querySelectorAll(
 )].filter(each => each.offsetParent && each.scrollWidth > each.clientWidth + 1).map(
   each => `cut off at 1280 pixels, ${each.scrollWidth} in ${each.clientWidth}: ${each.innerText.slice(0, 80)}`
 )"""
-
-
-def test_every_page_loads_without_a_complaint_asks_nobody_else_and_fits_desk_and_phone(visit):
-    by_page, reader = {}, visit()
-    for name in PAGES:
-        page = reader.open(name)
-        reader.complaints += page.evaluate(_CUT_OFF)
-        page.set_viewport_size({"width": 390, "height": 800})
-        if (width := page.evaluate("document.documentElement.scrollWidth")) > 390:
-            reader.complaints.append(f"is {width} pixels wide on a phone of 390")
-        page.set_viewport_size({"width": 1280, "height": 900})
-        if reader.complaints:
-            by_page[name], reader.complaints = reader.complaints, []
-    assert not by_page, json.dumps(by_page, indent=1)
 
 
 _HINTS = """() => [...document.querySelectorAll('.cell_output img')].map(image => {
@@ -81,10 +73,25 @@ def barriers(page, axe: str) -> list[str]:
     return serious
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_keeps_anybody_out(visit, axe, theme):
-    reader, by_page = visit(color_scheme=theme), {}
-    for name in PAGES if theme == "light" else SAMPLE:
+def test_every_page_loads_without_a_complaint_asks_nobody_else_fits_and_keeps_nobody_out(visit, axe):
+    """All in one visit: opening a page is most of what it costs."""
+    by_page, reader = {}, visit()
+    for name in PAGES:
+        page = reader.open(name)
+        reader.complaints += page.evaluate(_CUT_OFF)
+        page.set_viewport_size({"width": 390, "height": 800})
+        if (width := page.evaluate("document.documentElement.scrollWidth")) > 390:
+            reader.complaints.append(f"is {width} pixels wide on a phone of 390")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        reader.complaints += barriers(page, axe)
+        if reader.complaints:
+            by_page[name], reader.complaints = reader.complaints, []
+    assert not by_page, json.dumps(by_page, indent=1)
+
+
+def test_nothing_keeps_anybody_out_in_the_dark_either(visit, axe):
+    reader, by_page = visit(color_scheme="dark"), {}
+    for name in SAMPLE:
         if violations := barriers(reader.open(name), axe):
             by_page[name] = violations
     assert not by_page, json.dumps(by_page, indent=1)
@@ -273,6 +280,56 @@ def test_a_map_is_faded_in_and_out(visit):
     assert float(maps.evaluate("each => getComputedStyle(each).opacity")) == 1
     drag(page, overlay.locator("input"), 0.0)
     assert float(maps.evaluate("each => getComputedStyle(each).opacity")) == 0
+
+
+def test_a_digit_is_drawn_and_judged_as_python_would(visit):
+    page = visit().open(SCRUBBER)
+    board = widget(page, ".adlib-easel")
+    words, slider = board.locator(".adlib-spoken"), board.locator("input[type=range]")
+    judged = {}
+    for place in (0, 2):
+        slider.fill(str(place))
+        board.get_by_role("button", name="good").first.click()
+        judged[place] = words.inner_text()
+        assert re.fullmatch(r"Score 0\.\d{4}: above that of \d+ % of the normal test images\.", judged[place])
+    assert judged[0] != judged[2]
+    assert float(judged[2].split()[1].rstrip(":")) == pytest.approx(drawing_score(2), abs=1e-4)
+    surface = board.locator("canvas").first
+    box = surface.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(100)
+    drawn = words.inner_text()
+    assert drawn not in judged.values()
+    surface.focus()
+    for key in (" ", *["ArrowDown"] * 4, " "):
+        page.keyboard.press(key)
+    page.wait_for_timeout(100)
+    assert words.inner_text() != drawn
+
+
+def drawing_score(place: int) -> float:
+    """The score of the board's first example by one of its networks, from the state of the executed notebook."""
+    executed = nbformat.read(Workspace(ROOT).executed("f1_auto_encoders", "smoke")[0], as_version=4)
+    states = executed.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
+    state = next(each["state"] for each in states if "normal_scores" in each["state"])
+    layers = [carried_layer(each) for each in state["networks"][place]]
+    image = torch.frombuffer(bytearray(base64.b64decode(state["examples"][0])), dtype=torch.uint8)
+    image = to_symmetric(image.reshape(1, 1, state["side"], state["side"]))
+    return float((image - run_layers(layers, image)).abs().mean())
+
+
+def carried_layer(layer: dict) -> dict:
+    """A layer out of the state of a page, as `run_layers` takes it."""
+
+    def numbers(name, kind):
+        return torch.frombuffer(bytearray(base64.b64decode(layer[name])), dtype=kind)
+
+    rows = numbers("steps", torch.int8).float().reshape(layer["shape"][0], -1)
+    weight = (rows * numbers("scale", torch.float32)[:, None]).reshape(layer["shape"])
+    return {**layer, "weight": weight, "bias": numbers("bias", torch.float32)}
 
 
 def test_the_quiz_is_played_to_its_end_with_the_keyboard(visit):

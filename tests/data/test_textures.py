@@ -45,7 +45,7 @@ def test_surfaces_repeat_and_no_two_images_are_alike(surface):
 
 
 def test_making_the_images_again_gives_the_same_bytes():
-    settings = ("metal", 32, 20, 5, (("scratch", 3), ("stamp", 2)), 0.02, 7)
+    settings = ("metal", 32, 20, 5, (("scratch", 3), ("stamp", 2)), (0.02,), 7)
     first = _texture(*settings)
     _texture.cache_clear()
     assert torch.equal(first.images, _texture(*settings).images)
@@ -75,6 +75,22 @@ def test_a_larger_area_grows_the_same_defects_on_the_same_boards():
     assert large.masks.sum() > 4 * small.masks.sum()
 
 
+def test_several_areas_at_once_are_the_images_of_each_alone():
+    few = {"kinds": {"hole": 3, "knot": 2}, "train": 8, "test": 4, "size": 32}
+    areas = (0.01, 0.05)
+    both = load_texture("wood", defect_area=areas, **few)
+    for area in areas:
+        alone = load_texture("wood", defect_area=area, **few)
+        assert torch.equal(both.images[:12], alone.images[:12])
+        for kind, number in few["kinds"].items():
+            rows, own = both.kinds == f"{kind} {100 * area:g} %", alone.kinds == kind
+            assert rows.sum() == number
+            assert torch.equal(both.images[rows], alone.images[own])
+            assert (both.masks[rows] == alone.masks[own]).all()
+    assert (both.sides == "train").sum() == 8
+    assert len(both.images) == 12 + 2 * 5
+
+
 def test_six_kinds_over_three_surfaces():
     assert sorted(DEFECTS) == ["chalk", "hole", "knot", "scratch", "stain", "stamp"]
     assert sorted(KINDS) == ["glass", "metal", "wood"]
@@ -87,6 +103,7 @@ def test_six_kinds_over_three_surfaces():
         ("texture/wood", {"kinds": {"chalks": 3}}, "Did you mean 'chalk'"),
         ("texture/glass", {"kinds": {"stamp": 3}}, "kind of defect on glass 'stamp'"),
         ("texture/wood", {"defect_area": 0.0}, r"defect_area=0\.0"),
+        ("texture/wood", {"defect_area": (0.01, 0.01)}, "or several that differ"),
         ("texture/wood", {"size": 8}, "size=8; expected at least 16"),
         ("texture/wood", {"train": -1}, "train=-1"),
     ],

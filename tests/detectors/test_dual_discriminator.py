@@ -13,6 +13,8 @@ from adlib import load, make_detector, run_experiment
 from adlib.data import AUGMENTATIONS, LabelledAnomalies
 from adlib.detectors.dual_discriminator import Config
 from adlib.detectors.supervised import one_cycle
+from adlib_book.ledger.plans import Task
+from adlib_book.ledger.sweep import task_id
 
 SUPERVISED = ["dual_discriminator", "logistic_regression", "cnn_classifier"]
 WEIGHTS = ("reconstruction", "abc", "adversarial", "patch", "latent", "anomaly_adversarial")
@@ -90,6 +92,58 @@ def test_each_loss_reaches_its_own_player_only():
     for name in ("normal_discriminator", "anomaly_discriminator"):
         for one, other in zip(whole[name], alone.networks[name].parameters()):
             assert_close(one, other.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_one_shared_discriminator_takes_the_place_of_two_and_nothing_else_changes():
+    two, one = made((3, 32, 32)), made((3, 32, 32), shared=True)
+    assert set(one.networks) == {"generator", "discriminator", "counter"}
+    count = [sum(parameter.numel() for parameter in each.networks.parameters()) for each in (two, one)]
+    assert count == [97_744 + 2 * 76_384, 97_744 + 76_384]
+    for name, weight in two.networks["generator"].state_dict().items():
+        assert torch.equal(weight, one.networks["generator"].state_dict()[name])
+    assert not Config().shared
+    assert task_id(Task("dual_discriminator", "mnist/3")) == task_id(
+        Task("dual_discriminator", "mnist/3", changes={"shared": False})
+    )
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_the_shared_discriminator_s_losses_are_those_written_out(turns):
+    """It wants 1 for every image and 0 for every reconstruction; the generator 1 for normal ones, 0 for anomalies."""
+    detector = made(shared=True, turns=turns, learning_rate=1e-9)
+    normals, weights = images(5), copy.deepcopy(detector.networks)
+    stream = torch.Generator()
+    stream.set_state(detector.generator.get_state())
+    step = detector.training_step(normals)
+    detector.generator.set_state(stream.get_state())
+    anomalies = detector.draw_anomalies(5)
+    if turns:
+        kept = anomalies if torch.rand((), generator=detector.generator) < 0.5 else normals
+        groups = {"anomaly" if kept is anomalies else "normal": kept}
+    else:
+        groups = {"normal": normals, "anomaly": anomalies}
+    redrawn = weights["generator"](torch.cat(list(groups.values()))).image.split(5)
+    seen = [each for pair in zip(groups.values(), redrawn) for each in pair]
+    answers = dict(zip(groups, weights["discriminator"](torch.cat(seen)).split(10)))
+    slow = {"discriminator": sum(((a[:5] - 1) ** 2).mean() + (a[5:] ** 2).mean() for a in answers.values())}
+    if "normal" in groups:
+        slow["adversarial"] = ((answers["normal"][5:] - 1) ** 2).mean()
+    if "anomaly" in groups:
+        slow["anomaly_adversarial"] = (answers["anomaly"][5:] ** 2).mean()
+    assert set(slow) == {"discriminator", "adversarial", "anomaly_adversarial"} & set(step)
+    for name, value in slow.items():
+        assert value.dtype == torch.float64
+        assert_close(step[name], value.detach())
+
+
+def test_a_shared_discriminator_judges_only_groups_that_have_an_adversarial_loss():
+    for weights, terms in (
+        ({"adversarial": 0.0}, {"anomaly_adversarial", "discriminator"}),
+        ({"anomaly_adversarial": 0.0}, {"adversarial", "discriminator"}),
+        ({"adversarial": 0.0, "anomaly_adversarial": 0.0}, set()),
+    ):
+        step = made(shared=True, **weights).training_step(images())
+        assert {name for name in step if "advers" in name or "discr" in name} == terms
 
 
 def test_per_image_normalisation_makes_one_batch_or_two_the_same_step():

@@ -276,8 +276,8 @@ FAULTS = (
     _training(
         "dual discriminator: normal images are judged by the anomalies' discriminator",
         f"{_DETECTORS}/dual_discriminator.py",
-        'self._discriminate("normal_discriminator", real, redrawn, opponents)',
-        'self._discriminate("anomaly_discriminator", real, redrawn, opponents)',
+        "name = self._judges[next(iter(judged))]",
+        'name = "anomaly_discriminator"',
         DUAL,
         "03",
     ),

@@ -33,7 +33,15 @@ IDENTITY = (
     ),
     *("split_seed", "data", "few_shot", "profile"),
 )
-UNFINISHED = ("chapter2_balance", "chapter4_longer", "averaged", "patches")
+UNFINISHED = (
+    "chapter1_areas",
+    "chapter2_balance",
+    "chapter3_shared",
+    "chapter3_turns",
+    "chapter4_longer",
+    "averaged",
+    "patches",
+)
 
 
 def identity_of(record: dict) -> dict:

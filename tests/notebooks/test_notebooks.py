@@ -22,6 +22,12 @@ LONGEST_CELL = 25
 MOST_WORDS = 3_500
 # A paragraph or point of a list ends where a new claim begins.
 LONGEST_PARAGRAPH, MOST_NUMBERS = 110, 6
+# A list as a whole is read in less than a minute.
+LONGEST_LIST = 150
+# Chapter and evidence page together: a fifth fewer words than the chapter had before its evidence page was cut off.
+MOST_TOGETHER = {"01": 3_244, "02": 3_180, "03": 3_455, "04": 4_376, "05": 2_444}
+# Exercises: minutes without a training; something is trained or measured; the reader's own images.
+GRADES = ("Warm-up", "Experiment", "Project")
 NOT_PROSE = re.compile(
     r"^```(?:python|bash|text)\n.*?^```$"  # blocks of code
     r"|^\$\$.*?\$\$"  # displayed formulas
@@ -30,6 +36,8 @@ NOT_PROSE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 POINT = re.compile(r"^[ \t]*(?:[*-]|\d+\.) ", re.MULTILINE)
+LIST = re.compile(rf"(?:{POINT.pattern}.*\n?(?:^[ \t]+\S.*\n?)*)+", re.MULTILINE)
+EXERCISE = re.compile(r"^```\{exercise\} ([^\n]*)\n:label: ([\w-]+)\n\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 REFERENCE = re.compile(
     r"\b(?:(?:chapters?|foundations|tables?) \d+(?:(?:,| and| to) \d+)*|figure \w+\.\d+)", re.IGNORECASE
 )
@@ -117,8 +125,21 @@ def test_it_says_what_every_chapter_says(chapter, what):
 
 
 def test_a_chapter_is_read_in_one_evening(notebook):
-    words = sum(len(each.split()) for each in paragraphs(FOLDED.sub("", prose(notebook))))
+    words = words_of(notebook)
     assert words <= MOST_WORDS, f"{words} words; what a specialist looks up belongs onto the evidence page"
+
+
+def words_of(notebook) -> int:
+    """Words of a page, without code, tables, formulas, headings and folded solutions."""
+    return sum(len(each.split()) for each in paragraphs(FOLDED.sub("", prose(notebook))))
+
+
+@pytest.mark.parametrize("number", MOST_TOGETHER)
+def test_chapter_and_evidence_page_together_are_a_fifth_shorter_than_the_chapter_was(number):
+    pages = [nbformat.read(path, as_version=4) for path in CHAPTERS if path.stem.startswith(number)]
+    assert len(pages) == 2
+    words = sum(map(words_of, pages))
+    assert words <= MOST_TOGETHER[number], f"{words} words: what is added takes the place of something"
 
 
 @pytest.mark.parametrize("path", EVIDENCE, ids=lambda path: path.stem)
@@ -174,6 +195,32 @@ def test_a_paragraph_is_read_in_one_go(notebook):
     assert not over, "shorten these, or cut them where a new claim begins\n" + "\n".join(over)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
+def test_a_paragraph_of_the_other_pages_is_read_in_one_go(path):
+    text = re.sub(r"\A---\n.*?^---\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    over = overloaded(text)
+    assert not over, "shorten these, or cut them where a new claim begins\n" + "\n".join(over)
+
+
+def lists(text: str) -> list[str]:
+    """Lists as wholes, without their marks; a formula counts as a word."""
+    text = re.sub(r"\$[^$\n]+\$", "x", NOT_PROSE.sub("", text))
+    return [POINT.sub("", each[0]) for each in LIST.finditer(text)]
+
+
+def test_a_list_is_read_in_less_than_a_minute(notebook):
+    over = [each for each in lists(prose(notebook)) if len(each.split()) > LONGEST_LIST]
+    assert not over, "shorten these, or make paragraphs of them\n" + "\n".join(each[:80] for each in over)
+
+
+def test_words_of_a_list_are_counted():
+    text = "One two.\n\n* three\n  four\n* five $x + y$ ([six](a.md))\n\nSeven.\n\n1. eight\n2. nine\n"
+    assert [each.split() for each in lists(text)] == [
+        ["three", "four", "five", "x", "([six])"],
+        ["eight", "nine"],
+    ]
+
+
 def test_words_and_numbers_of_a_paragraph_are_counted():
     fine = [
         "word " * 110,
@@ -222,6 +269,55 @@ def test_there_are_questions_to_test_oneself(chapter):
         assert len(answer) > 30
 
 
+def exercises(notebook) -> list[tuple[str, str, str]]:
+    """(grade, label, text) of each exercise; the grade stands before the colon of its title."""
+    found = EXERCISE.findall(prose(notebook))
+    return [(title.partition(": ")[0], label, text) for title, label, text in found]
+
+
+def test_each_exercise_has_a_grade(notebook):
+    graded = exercises(notebook)
+    assert len(graded) == prose(notebook).count("```{exercise}")
+    for grade, label, _ in graded:
+        assert grade in GRADES, f"{label}: begin its title with one of {', '.join(GRADES)} and a colon"
+
+
+@pytest.mark.parametrize("number", MOST_TOGETHER)
+def test_a_chapter_has_exercises_of_every_grade_and_a_project_on_the_reader_s_own_images(number):
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    grades = [grade for grade, _, _ in exercises(notebook)]
+    assert set(grades) == set(GRADES)
+    assert grades == sorted(grades, key=GRADES.index), "from the easiest to the longest"
+    ((label, text),) = [(label, text) for grade, label, text in exercises(notebook) if grade == "Project"]
+    assert "a folder of your own" in text
+    (starter,) = [cell.source for cell in code(notebook) if f'your_turn("{label}")' in cell.source]
+    assert re.search(r"my_folder\b.* = \.\.\.", starter)
+    assert 'load("folder", path=my_folder' in starter
+
+
+@pytest.mark.parametrize("number", MOST_TOGETHER)
+def test_what_a_reader_will_be_able_to_do_is_checked_by_a_question_or_an_exercise(number):
+    """Each objective ends with links: ([question 2](#self-test), [project](#exercises))."""
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    (said,) = re.findall(r"^\*\*You will be able to\*\*\n\n((?:\* .+\n)+)", notebook.cells[0].source, re.M)
+    objectives = said.splitlines()
+    assert 3 <= len(objectives) <= 5
+    asked = set(re.findall(r"^```\{admonition\} (\d+)\.", section(notebook, "Self-test"), re.MULTILINE))
+    there = asked | {grade.lower() for grade, _, _ in exercises(notebook)}
+    named = set()
+    for objective in objectives:
+        checks = re.findall(r"\[([^]]+)\]\(#(self-test|exercises)\)", objective)
+        assert checks, f"which question or exercise checks this? {objective}"
+        for words, place in checks:
+            wanted = re.findall(r"\d+", words) if place == "self-test" else [words.removesuffix("s")]
+            assert wanted, f"{objective}: name the number of the question"
+            assert set(wanted) <= there, f"{objective}: no {words}"
+            named |= set(wanted)
+    assert named == there, f"no objective is checked by: {', '.join(sorted(there - named))}"
+
+
 def test_headings_do_not_skip_a_level(notebook):
     levels = [len(mark) for mark in re.findall(r"^(#+) ", prose(notebook), re.MULTILINE)]
     assert all(after <= before + 1 for before, after in pairwise(levels)), levels
@@ -245,7 +341,9 @@ def test_numbers_are_reported(chapter):
 
 def test_every_figure_says_where_it_comes_from(notebook):
     """Widgets are excepted: the line above the page, with commit and device, speaks for the state they carry."""
-    widgets = re.compile(r"viz\.(?:threshold_explorer|training_scrubber|map_overlay|defect_quiz)\(")
+    widgets = re.compile(
+        r"viz\.(?:threshold_explorer|training_scrubber|map_overlay|defect_quiz|drawing_board)\("
+    )
     for cell in code(notebook):
         if "image" in cell.metadata.get("mystnb", {}) and not widgets.search(cell.source):
             assert "viz.stamp(" in cell.source, cell.source

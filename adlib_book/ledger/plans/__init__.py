@@ -13,6 +13,7 @@ PLANS: dict[str, Plan] = {
     for plan in (
         chapter1.chapter1,
         chapter1.chapter1_gap,
+        chapter1.chapter1_areas,
         chapter2.chapter2,
         chapter2.chapter2_large,
         chapter2.chapter2_ancestors,
@@ -26,6 +27,8 @@ PLANS: dict[str, Plan] = {
         chapter3.chapter3_ablation,
         chapter3.chapter3_weights,
         chapter3.chapter3_surfaces,
+        chapter3.chapter3_shared,
+        chapter3.chapter3_turns,
         chapter4.chapter4,
         chapter4.chapter4_surfaces,
         chapter4.chapter4_transforms,

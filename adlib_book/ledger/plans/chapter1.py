@@ -48,3 +48,12 @@ def chapter1_gap() -> list[Task]:
     longer = grid(seed=[0, 1, 2], changes=[{"steps": 4000}], dataset=objects[:2], **common)
     wider = grid(seed=[0], changes=[{"width": 64}], dataset=objects[:2], **common)
     return [*usual, *longer, *wider]
+
+
+def chapter1_areas() -> list[Task]:
+    """Does the area of the defects decide between the distances? The same boards with defects of four areas.
+
+    One training serves all four: it sees normal boards only, those of `texture/wood` as usual.
+    """
+    areas = {"defect_area": (0.004, 0.015, 0.06, 0.15)}
+    return list(grid(seed=[0, 1, 2], dataset=["texture/wood"], data=[areas], detector=["pca", "ganomaly"]))
