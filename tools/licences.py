@@ -34,14 +34,13 @@ def locked() -> dict[str, str]:
 def licence_of(package: str) -> str | None:
     """What the metadata of an installed package calls its licence; None where it is not installed."""
     try:
-        about = metadata.metadata(package)
+        about = metadata.metadata(package).json
     except metadata.PackageNotFoundError:
         return None
-    classifiers = [
-        each.split(" :: ")[-1] for each in about.get_all("Classifier") or [] if each[:7] == "License"
-    ]
-    named = [each for each in classifiers if each != "OSI Approved"]
-    return about.get("License-Expression") or "; ".join(named) or (about.get("License") or "").split("\n")[0]
+    named = [each.split(" :: ")[-1] for each in about.get("classifier", ()) if each.startswith("License")]
+    named = [each for each in named if each != "OSI Approved"]
+    stated = about.get("license_expression") or "; ".join(named) or about.get("license", "")
+    return str(stated).split("\n")[0]
 
 
 def is_permissive(licence: str) -> bool:
