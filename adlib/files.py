@@ -60,7 +60,8 @@ def write_atomic(path: str | Path, data: str | bytes) -> Path:
     """Write a whole file or nothing: a temporary neighbour is written, flushed to disk and renamed.
 
     Args:
-        path: where the file shall be; missing folders are made.
+        path: where the file shall be; missing folders are made. What is there and no file, such as a pipe or
+            /dev/stdout, is written into and stays what it is.
         data: text (written as UTF-8) or bytes.
 
     Returns:
@@ -72,6 +73,9 @@ def write_atomic(path: str | Path, data: str | bytes) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     payload = data.encode("utf-8") if isinstance(data, str) else data
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(payload)
+        return path
     # Not mkstemp, whose files only their owner can read: a web server has to read the pages.
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:

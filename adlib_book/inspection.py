@@ -57,10 +57,12 @@ def fit(
     """Learn what good parts look like, from good images only, and a threshold with its uncertainty."""
     from adlib.detectors import detector_names
     from adlib.inspection.inspector import DEFAULT_DETECTOR, fit_inspector
+    from adlib.inspection.outputs import refuse_as_output
 
     detector = detector or DEFAULT_DETECTOR
     if detector not in detector_names():
         raise typer.BadParameter(str(unknown_name("detector", detector, detector_names())))
+    refuse_as_output(output)
     inspector = fit_inspector(
         folder, detector, size=size, tile=tile, overlap=overlap, false_alarms=false_alarms,
         value_range=value_range, profile=profile, seed=seed, device=device, strict=strict, progress=True,
@@ -97,8 +99,13 @@ def score(
 ) -> None:
     """Verdicts on photographs; labels are not needed."""
     from adlib.inspection.inspector import Inspector
+    from adlib.inspection.outputs import refuse_as_output, refuse_maps_among
     from adlib.inspection.scoring import score_files
 
+    if csv is not None:
+        refuse_as_output(csv, model)
+    if maps is not None:
+        refuse_maps_among(maps, paths)
     inspector = Inspector.load(model, device)
     with contextlib.ExitStack() as stack:
         scorer = None
@@ -129,8 +136,10 @@ def report(
 ) -> None:
     """One self-contained page: verdicts, histogram and movable threshold, photographs with maps, what was left out."""
     from adlib.inspection.inspector import Inspector
+    from adlib.inspection.outputs import refuse_as_output
     from adlib.inspection.report import write_report
 
+    refuse_as_output(output, model)
     summary = write_report(Inspector.load(model, device), paths, output, pictures=pictures, progress=True)
     typer.echo(f"{output}: {summary}.")
     _end(summary.exit_code)
@@ -185,7 +194,9 @@ def export(
     """Write a detector as ONNX, scaling and threshold inside; needs the extra `export`."""
     from adlib.inspection.export import export_onnx
     from adlib.inspection.inspector import Inspector
+    from adlib.inspection.outputs import refuse_as_output
 
+    refuse_as_output(output, model)
     inspector = Inspector.load(model, "cpu")
     channels, size, _ = inspector.detector.image_shape
     export_onnx(inspector, output)

@@ -18,7 +18,7 @@ GOOD, SCRATCHED = 12, 6  # of each trial's test
 
 @pytest.mark.parametrize("trial", range(3))
 @pytest.mark.parametrize("jitter", [0.03, 0.06])
-@pytest.mark.parametrize("count", [12, 20, 40])
+@pytest.mark.parametrize("count", [12, 20, 24, 40])
 def test_scratches_are_found_from_few_good_images(count, jitter, trial):
     first = 10_000 * (trial + 1)
     inspector = fit_inspector([disc(first + number, jitter=jitter) for number in range(count)])

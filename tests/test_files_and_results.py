@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
@@ -80,6 +80,16 @@ def test_without_the_lock_of_unix_detectors_and_ledgers_still_work(tmp_path):
     program += f"; files.append_line({str(tmp_path / 'a')!r}, 'x')"
     subprocess.run([sys.executable, "-c", program], check=True)
     assert (tmp_path / "a").read_text() == "x\n"
+
+
+def test_a_pipe_is_written_into_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        files.write_atomic(pipe, "x")
+        assert read.result(10) == "x"
+    assert pipe.is_fifo()
 
 
 def test_two_writers_take_turns(tmp_path):

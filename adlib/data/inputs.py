@@ -98,7 +98,7 @@ def find_images(*places: str | os.PathLike[str]) -> ImageListing:
         elif path.exists():
             inside = [path]
         else:
-            inside = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+            inside = [Path(name) for name in sorted(glob.glob(as_pattern(path), recursive=True))]
             if not inside:
                 raise FileNotFoundError(
                     f"'{path}' is neither a file nor a folder, and no file fits it as a pattern.\nCheck the path;"
@@ -110,6 +110,12 @@ def find_images(*places: str | os.PathLike[str]) -> ImageListing:
     if len(once) < len(files):
         notes.append(f"{len(files) - len(once)} files were named more than once and are taken once.")
     return ImageListing(once, tuple(notes))
+
+
+def as_pattern(path: Path) -> str:
+    """A pattern such as "parts [2]/*.png" for `glob`: folders that are there are taken to the letter."""
+    there = next(parent for parent in path.parents if parent.exists())
+    return os.path.join(glob.escape(str(there)), *path.parts[len(there.parts) :])
 
 
 def search_folder(folder: Path) -> tuple[list[Path], list[str]]:

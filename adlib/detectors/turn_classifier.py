@@ -106,7 +106,8 @@ class TurnClassifier(Detector):
 
     def _unsure(self, images: Tensor) -> Tensor:
         """Images (B, C, H, H) -> negative log-probability of the right turn, averaged over the four, (B,)."""
-        turned = torch.cat([torch.rot90(images, turn, (2, 3)) for turn in range(TURNS)])
+        lying = images.transpose(2, 3)  # what torch.rot90 gives, in operations that ONNX has
+        turned = torch.cat([images, lying.flip(2), images.flip(2, 3), lying.flip(3)])
         turned = turned.contiguous(memory_format=torch.channels_last)
         right = torch.arange(TURNS, device=images.device).repeat_interleave(len(images))
         answers = self.networks["classifier"](turned).to(self.dtype)

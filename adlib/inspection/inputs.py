@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from adlib.data.collection import GOOD
 from adlib.data.images import ImageFileError, is_hidden, list_images, walk_names
-from adlib.data.inputs import search_folder
+from adlib.data.inputs import as_pattern, search_folder
 from adlib.data.layout import MASK_FOLDERS, SIDES, is_good, plain, without_masks
 from adlib.files import as_path
 
@@ -136,16 +136,22 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
     Yields:
         A source, or an error if nothing can be read there.
     """
-    place = as_path(path)
-    if place.is_dir():
+    try:
+        place = as_path(path)
+        is_folder, is_file = place.is_dir(), place.is_file()
+        matches = [] if is_folder or is_file else sorted(glob.glob(as_pattern(place), recursive=True))
+    except (OSError, ValueError) as error:  # too long, a character that no path has, no permission
+        yield ImageFileError(f"'{path}' cannot be looked up: {getattr(error, 'strerror', None) or error}")
+        return
+    if is_folder:
         images, passed_over = search_folder(place)
         notes += passed_over
         if not images:
             yield ImageFileError(f"'{path}' holds no image.")
         yield from (Source(image, place) for image in images)
-    elif place.is_file():
+    elif is_file:
         yield Source(place, place.parent)
-    elif matches := sorted(glob.glob(str(place), recursive=True)):
+    elif matches:
         for match in matches:
             yield from list_sources(match, notes)
     else:

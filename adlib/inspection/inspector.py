@@ -532,6 +532,12 @@ def _stack(crops: Sequence[_Crops], channels: int) -> Tensor:
 
 def _good_pictures(source: str | Path | Sequence[Picture]) -> tuple[list[Any], list[Any], list[str]]:
     """Images to train on, images for the threshold alone, and notes."""
+    if isinstance(source, np.ndarray) and (
+        source.ndim < 3 or (source.ndim == 3 and source.shape[-1] in (1, 3, 4))
+    ):
+        raise ValueError(
+            f"an array of shape {source.shape} is one image; expected several: (N, H, W), (N, H, W, 3) or a list."
+        )
     if not isinstance(source, str | Path):
         return list(source), [], []
     good, root = find_good(source), as_path(source)

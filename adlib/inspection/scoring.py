@@ -23,6 +23,7 @@ from adlib.inspection.inspector import Inspector, Verdict, expand, progress_bar
 
 NOTHING_DEFECTIVE, FAILED, USAGE, UNREADABLE, DEFECTS = 0, 1, 2, 3, 10  # exit codes
 SEEN = 10_000  # images, from the first, whose light and focus are looked at together
+NOTHING_NAMED = "standard input, which was empty"  # stands for a path, at which nothing can be read
 COLUMNS = ("file", "score", "threshold", "defective", "error")
 
 
@@ -182,16 +183,25 @@ def write_map(verdict: Verdict, path: Path, scale: float) -> None:
 def _line(verdict: Verdict) -> str:
     name = verdict.file.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if verdict.error is not None:
-        return f"unreadable             {name}"
+        return f"unreadable             {name}  ({' '.join(verdict.error.split())})"
     return f"{'defective' if verdict.defective else 'good':<10} {verdict.score:<10.6g}  {name}"
 
 
 def _with_standard_input(paths: Iterable[str | Path]) -> Iterator[str | Path]:
     for path in paths:
         if str(path) == "-":
-            yield from (line for line in (raw.rstrip("\r\n") for raw in sys.stdin) if line)
+            names = _names(sys.stdin)
+            yield next(names, NOTHING_NAMED)
+            yield from names
         else:
             yield path
+
+
+def _names(lines: Iterable[str]) -> Iterator[str]:
+    """Paths, one a line or with zero bytes between them, as `find -print0` writes; a byte-order mark is passed over."""
+    for number, line in enumerate(lines):
+        text = line.rstrip("\r\n") if number else line.rstrip("\r\n").removeprefix("\ufeff")
+        yield from filter(None, text.split("\0"))
 
 
 class _Places:

@@ -111,6 +111,61 @@ def test_patterns_and_standard_input_and_each_file_once(adlib, model, parts, mon
     assert len(out.splitlines()) == 2
 
 
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\0"])
+def test_standard_input_as_other_programs_write_it(adlib, model, parts, monkeypatch, between):
+    names = between.join(["", *map(str, sorted((parts / "test/good").iterdir())), ""])
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeff" + names))
+    _, out, _ = adlib("score", model, "-")
+    assert (len(out.splitlines()), "unreadable" in out) == (2, False)
+
+
+def test_empty_standard_input_is_no_clean_bill(adlib, model, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    code, out, _ = adlib("score", model, "-")
+    assert code == 3
+    assert "standard input, which was empty" in out
+
+
+def test_why_a_file_could_not_be_read_stands_in_its_line_and_the_rest_goes_on(adlib, model, parts, tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    good = next((parts / "test/good").iterdir())
+    code, out, _ = adlib("score", model, "x" * 300, tmp_path / "text.png", good)
+    lines = out.splitlines()
+    assert code == 3
+    assert re.search(r"unreadable .*x  \(.*cannot be looked up: File name too long\)", lines[0])
+    assert re.search(r"unreadable .*text\.png  \(.+\)", lines[1])
+    assert lines[2].endswith(str(good))
+
+
+def test_folders_in_a_pattern_are_taken_to_the_letter(adlib, model, tmp_path):
+    (tmp_path / "part [2]").mkdir()
+    Image.new("L", (96, 96)).save(tmp_path / "part [2]" / "a.png")
+    _, out, _ = adlib("score", model, tmp_path / "part [2]" / "*.png")
+    assert out.endswith("a.png\n")
+    assert "unreadable" not in out
+
+
+def test_nothing_that_is_read_is_written_over(adlib, model, parts, tmp_path):
+    photograph = tmp_path / "photographs" / "a.png"
+    photograph.parent.mkdir()
+    photograph.write_bytes(next((parts / "test/good").iterdir()).read_bytes())
+    before = {path: path.read_bytes() for path in (model, photograph)}
+    for command in (
+        ("score", model, photograph, "--csv", model),
+        ("score", model, photograph, "--csv", photograph),
+        ("score", model, photograph.parent, "--maps", photograph.parent / "maps"),
+        ("score", model, photograph, "--maps", photograph),
+        ("report", model, photograph, "-o", photograph),
+        ("report", model, photograph, "-o", model),
+        ("export", model, model),
+        ("fit", parts, "-o", photograph, "--detector", "pca", "--size", 16),
+    ):
+        code, _, err = adlib(*command)
+        assert (code, "Name another" in err or "Name a folder outside" in err) == (1, True), (command, err)
+    assert {path: path.read_bytes() for path in before} == before
+    assert [*photograph.parent.iterdir()] == [photograph]
+
+
 def test_a_value_range_is_kept_in_the_file(adlib, parts, tmp_path):
     path = tmp_path / "part.safetensors"
     arguments = ("--detector", "pca", "--size", 16, "--value-range", 0, 1023)

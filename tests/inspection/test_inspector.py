@@ -32,6 +32,12 @@ def test_every_good_image_has_its_say_in_the_threshold(inspector):
     assert inspector.detector.image_shape == (1, 16, 16)  # the discs are grey, though stored as RGB
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
+def test_one_frame_is_not_taken_for_many_images(shape):
+    with pytest.raises(ValueError, match="is one image; expected several"):
+        fit_inspector(np.zeros(shape, np.uint8), "pca", **SMALL)
+
+
 def test_the_scores_behind_it_are_those_of_a_detector_that_had_not_seen_the_image(folder, inspector):
     seen = [verdict.score for verdict in inspector.score(folder / "train/good")]
     assert np.mean(inspector.threshold.scores) > np.mean(seen)
