@@ -40,7 +40,7 @@ TIER ?= nightly
 # GitHub reads the chapters from here; elsewhere they are printed
 GITHUB_OUTPUT ?= /dev/stdout
 
-.PHONY: help book smoke check try test lint adlib faults soak format bench benchsweep serve nightly keephistory lock upgrade \
+.PHONY: help book smoke check try test lint adlib faults soak format bench benchsweep serve nightly keephistory lock licences upgrade \
 	wheel clean colab links datacheck workflows matrix fetchhistory publishhistory publishcolab issues
 
 help: ## show this list

@@ -61,7 +61,7 @@ LONG_CONTRACT = {
     "sdn",
     "skip_ganomaly",
 }
-LONG_CONTRACT |= {"ssim_ae", "vae"}
+LONG_CONTRACT |= {"ssim_ae", "turn_classifier", "vae"}
 
 
 # pytest-xdist's own --dist loadgroup has no effect with pytest 9.2: it renames tests in a way that pytest ignores.

@@ -26,6 +26,7 @@ from adlib.models import (
     svdd,
     unet,
     wgan,
+    wide_residual,
 )
 from adlib.transforms import TRANSFORMS
 
@@ -125,6 +126,7 @@ NETWORKS = {
     wgan.ResidualBlock: ((3, 6, True, wgan.layer_norm), IMAGES),
     wgan.ResidualCritic: ((32, 3, 4), IMAGES),
     wgan.ResidualGenerator: ((32, 3, 16, 4), CODES),
+    wide_residual.WideResidualClassifier: ((3, 4, 1), IMAGES),
 }
 WITHOUT_FORWARD = {auto_encoder.AutoEncoder, began.Balance}
 
