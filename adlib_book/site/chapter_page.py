@@ -59,15 +59,15 @@ def _with_caption(cell: nbformat.NotebookNode) -> None:
     Raises:
         ChapterError: the cell shows something else as well, which would get the same number.
     """
-    shown = [
+    figures = [
         each.metadata[captions.FIGURE] for each in cell.outputs if captions.FIGURE in each.get("metadata", {})
     ]
-    if not shown:
+    if not figures:
         return
     cell.outputs = [each for each in cell.outputs if captions.CAPTION not in each.get("metadata", {})]
     if sum("data" in each for each in cell.outputs) > 1:
         raise ChapterError(f"a cell with a figure shows nothing else; cut this one in two:\n{cell.source}")
-    (about,) = shown
+    (about,) = figures
     number, options = about["number"], cell.metadata.setdefault("mystnb", {})
     caption = f"**Figure {number}.** {about['caption']}"
     options["figure"] = {"name": figure_anchor(number), "caption": caption}

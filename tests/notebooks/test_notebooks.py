@@ -271,8 +271,8 @@ def test_there_are_questions_to_test_oneself(chapter):
 
 def exercises(notebook) -> list[tuple[str, str, str]]:
     """(grade, label, text) of each exercise; the grade stands before the colon of its title."""
-    found = EXERCISE.findall(prose(notebook))
-    return [(title.partition(": ")[0], label, text) for title, label, text in found]
+    matches = EXERCISE.findall(prose(notebook))
+    return [(title.partition(": ")[0], label, text) for title, label, text in matches]
 
 
 def test_each_exercise_has_a_grade(notebook):
