@@ -1,7 +1,10 @@
-"""How fast the package is, beside what a user would take in its place: a row per claim, kept in results/bench.json.
+"""How fast the package is, beside what a user would take in its place: a row per claim, kept in results/.
 
     make bench                               every row, a quarter of an hour
     make bench ROWS="score step/64/fp32"     the rows whose names begin so; the others stay as they were measured
+
+Where the machine is busy with other work at the start, the rows go into results/bench_beside.json and the page shows
+them as such; results/bench.json is of a machine with nothing else to do.
 
 Two things that are compared run in turns, in one process, with one torch and on one thread, so that a slow moment of
 the machine meets both. A ratio is above 1 where ours is faster: the median over the turns, with its quartiles. The
@@ -669,7 +672,8 @@ def main() -> None:
     if not chosen:
         raise SystemExit(f"no row begins with {' or '.join(asked)}; there are: {', '.join(ROWS)}.")
     torch.set_num_threads(1)
-    file, warm = path(ROOT), os.getloadavg()[0]
+    file = path(ROOT, beside=os.getloadavg()[0] > 0.5)
+    print(f"into {file.relative_to(ROOT)}", flush=True)
     for name in chosen:
         begin = time.perf_counter()
         try:
@@ -685,7 +689,6 @@ def main() -> None:
             "torch": versions()["torch"],
             "commit": git_commit(),
             "on": time.strftime("%Y-%m-%d"),
-            "beside": "other work" if warm > 0.5 else "nothing else",
         }
         results = json.loads(file.read_text()) if file.is_file() else {}
         results[name] = measured.as_json() | about

@@ -22,7 +22,7 @@ import numpy as np
 
 from adlib import environment
 from adlib_book.nightly import bands
-from adlib_book.nightly.spread import scale, spreads
+from adlib_book.nightly.spread import left_out, scale, spreads
 from adlib_book.runner.parallel import run_all
 from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace
@@ -40,6 +40,8 @@ PROCESSORS: dict[str, dict[str, str]] = {
         "MKL_CBWR": "COMPATIBLE",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
     },
+    "SSE 4.2": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "SSE4_2", "ONEDNN_MAX_CPU_ISA": "SSE41"},
+    "AVX": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AVX", "ONEDNN_MAX_CPU_ISA": "AVX"},
     "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"},
 }
 # Least half-width of a band, relative: in float64 the arithmetic moves the tenth digit, in float32 a pair of images.
@@ -134,6 +136,14 @@ def measure(
                 }
         lines += [f"{chapter}: {line}" for line in bands.replace(workspace.root, record, new, reason)]
     return [*lines, summary([measured[key].half / scales[key] for key in now])]
+
+
+def clean_runs(workspace: Workspace, profile: str) -> dict[str, tuple[int, list[tuple[str, str]]]]:
+    """Every kind of run that the baselines keep, held against the bands of all others: (numbers, those outside)."""
+    values = _recorded(workspace, profile)
+    limits = _limits(workspace, profile)
+    scales = {key: scale([*runs.values()], limits.get(key)) for key, runs in values.items()}
+    return left_out(values, SMALLEST[profile], WIDEST, scales)
 
 
 def summary(halves: list[float]) -> str:

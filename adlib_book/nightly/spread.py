@@ -96,6 +96,42 @@ def spreads(
     return result
 
 
+def left_out(
+    values: Mapping[Key, Mapping[str, float]],
+    smallest: float,
+    widest: float,
+    scales: Mapping[Key, float] | None = None,
+) -> dict[str, tuple[int, list[Key]]]:
+    """What the bands are worth: each kind of run is held against the bands that all the others give.
+
+    Args:
+        values: number -> kind of run -> its value.
+        smallest, scales: as in `spreads`.
+        widest: half-width, in the number's scale, above which a band is not held.
+
+    Returns:
+        Kind of run -> how many of its numbers the others hold, and those of them that lie outside. A number is asked
+        where three or more others are there.
+    """
+    scales = dict.fromkeys(values, 1.0) | dict(scales or {})
+    result = {}
+    for kind in dict.fromkeys(kind for runs in values.values() for kind in runs):
+        others = {
+            key: [value for name, value in runs.items() if name != kind] for key, runs in values.items()
+        }
+        others = {key: runs for key, runs in others.items() if len(runs) >= 3}
+        if not others:
+            continue
+        held = {
+            key: each
+            for key, each in spreads(others, smallest, scales=scales).items()
+            if kind in values[key] and each.half <= widest * scales[key]
+        }
+        outside = [key for key, each in held.items() if abs(values[key][kind] - each.mean) > each.half]
+        result[kind] = len(held), outside
+    return result
+
+
 def scale(runs: Sequence[float], limits: Sequence[float | None] | None) -> float:
     """What a number's spread is measured in: the length of its range, or, where that has no end, its mean size."""
     least, most = limits or (None, None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adlib.files import write_atomic
-from adlib_book.nightly import history
+from adlib_book.nightly import history, measure
 from adlib_book.nightly.bands import band, baseline_path, compare, is_held, load
 from adlib_book.runner.workspace import Workspace
 
@@ -159,6 +159,7 @@ def write_page(page: Path, records: Iterable[Mapping[str, Any]], workspace: Work
     text = page.read_text()
     text = text.replace("<!-- widths -->", widths(records, workspace))
     text = text.replace("<!-- faults -->", faults(workspace))
+    text = text.replace("<!-- clean runs -->", clean_runs(records, workspace))
     write_atomic(page, text + "\n" + watched_numbers(records, workspace))
 
 
@@ -186,6 +187,25 @@ def widths(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> str:
             + "."
         )
     return text
+
+
+def clean_runs(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> str:
+    """How every run that the bands were made from fares against the bands that the others give, as a table."""
+    profile = next((record["profile"] for record in records if record["metrics"]), "live")
+    runs = measure.clean_runs(workspace, profile)
+    if not runs:
+        return "Too few runs are kept to say."
+    held, outside = (
+        sum(count for count, _ in runs.values()),
+        sum(len(numbers) for _, numbers in runs.values()),
+    )
+    rows = [
+        f"| {kind} | {count} | " + (", ".join(f"`{metric}` ({chapter})" for chapter, metric in numbers) or "none") + " |"
+        for kind, (count, numbers) in runs.items()
+    ]
+    return (
+        f"**Of {held:,} values {outside} lay outside.**\n\n| run | values | outside |\n|---|---|---|\n" + "\n".join(rows)
+    )
 
 
 def faults(workspace: Workspace) -> str:

@@ -1,4 +1,8 @@
-"""The rows of the page "Speed", as `benchmarks/bench.py` measures them and keeps them in `results/bench.json`."""
+"""The rows of the page "Speed", as `benchmarks/bench.py` measures them.
+
+They are kept in `results/bench.json` where nothing else ran on the machine, and in `results/bench_beside.json` where
+other work did, so that neither replaces the other.
+"""
 
 from __future__ import annotations
 
@@ -69,20 +73,22 @@ class Row:
         return f"ours {one:g} ms, theirs {two:g} ms, ratio {ratio:g} ({low:g} to {high:g}){goal}"
 
 
-def path(root: Path) -> Path:
-    """Where the measurement is kept: `results/bench.json` of a checkout."""
-    return root / "results" / "bench.json"
+def path(root: Path, beside: bool = False) -> Path:
+    """Where a measurement is kept in a checkout; `beside`: one that was made beside other work."""
+    return root / "results" / ("bench_beside.json" if beside else "bench.json")
 
 
-def rows(root: Path) -> dict[str, tuple[Row, dict[str, Any]]]:
-    """Every row by name, with what was noted beside it: machine, torch, commit, day, and what else ran."""
+def rows(root: Path, beside: bool = False) -> dict[str, tuple[Row, dict[str, Any]]]:
+    """Every row by name, with what was noted with it: machine, torch, commit, day; empty without a file."""
     fields = Row.__dataclass_fields__
+    if not path(root, beside).is_file():
+        return {}
     return {
         name: (
             Row(**{key: value for key, value in noted.items() if key in fields}),
             {key: value for key, value in noted.items() if key not in fields},
         )
-        for name, noted in json.loads(path(root).read_text()).items()
+        for name, noted in json.loads(path(root, beside).read_text()).items()
     }
 
 
@@ -92,32 +98,40 @@ def write_page(page: Path, root: Path) -> None:
     Args:
         page: on the stage. root: the checkout, with `results/bench.json`.
     """
-    measured, parts = rows(root), []
+    measured, busy, parts = rows(root), rows(root, beside=True), []
     for group, names in GROUPS.items():
-        own = [each for name, (each, _) in measured.items() if name.startswith(names)]
         parts += [
             f"### {group}",
             "",
-            "| what | beside | goal | ours | theirs | ratio | quartiles |",
-            "|---" * 7 + "|",
+            "| what | beside | goal | ours | theirs | ratio | quartiles | ratio, busy |",
+            "|---" * 8 + "|",
         ]
-        parts += ["| " + " | ".join(_cells(each)) + " |" for each in own] + [""]
+        for name, (each, _) in measured.items():
+            if name.startswith(names):
+                other = busy[name][0].numbers if name in busy else {}
+                parts.append("| " + " | ".join((*_cells(each), f"{other['ratio']:g}" if other else "")) + " |")
+        parts += [""]
     parts += ["### Where ours spends its time", ""]
     for each, _ in measured.values():
         if each.profile:
             shares = ", ".join(f"`{name}` {share:.0%}" for name, share in each.profile.items())
             parts.append(f"* {each.title}: {shares}.")
     parts += [""]
+    parts += [_origin(measured, "nothing else ran on it")]
+    if busy:
+        parts += ["", "*ratio, busy*: " + _origin(busy, "other work had a core")]
+    text = page.read_text().replace("<!-- verdict -->", verdict([each for each, _ in measured.values()]))
+    write_atomic(page, text + "\n" + "\n".join(parts) + "\n")
+
+
+def _origin(measured: Mapping[str, tuple[Row, Mapping[str, Any]]], words: str) -> str:
+    """When and on which machine, in a sentence."""
     about = [noted for _, noted in measured.values()]
     machines = sorted(
         {"{processor}, {cores} cores, {instructions}".format(**noted["machine"]) for noted in about}
     )
-    days, beside = (sorted({noted[key] for noted in about}) for key in ("on", "beside"))
-    parts += [
-        f"Measured on {' and '.join(days)}, on: {'; '.join(machines)}. Beside it ran {' or '.join(beside)}."
-    ]
-    text = page.read_text().replace("<!-- verdict -->", verdict([each for each, _ in measured.values()]))
-    write_atomic(page, text + "\n" + "\n".join(parts) + "\n")
+    days = sorted({noted["on"] for noted in about})
+    return f"Measured on {' and '.join(days)}, on: {'; '.join(machines)}; {words}."
 
 
 def verdict(claims: Sequence[Row]) -> str:

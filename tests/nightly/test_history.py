@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 
 import pandas as pd
@@ -200,9 +201,17 @@ def test_the_page_counts_its_own_run_once(workspace, nights):
 
 def test_the_page_is_written_below_its_text(workspace, nights, tmp_path):
     page = tmp_path / "watched_numbers.md"
-    page.write_text("# Watched numbers\n")
-    numbers.write_page(page, [a_record({"score": 0.9})], workspace)
-    assert page.read_text().startswith("# Watched numbers\n\n## A tiny chapter\n")
+    page.write_text("# Watched numbers\n\n<!-- clean runs -->\n")
+    path = bands.baseline_path(workspace.root, "01_tiny", "live")
+    entry = {"value": 0.9, "tolerance": 0.1, "source": "r", "reason": "measured"}
+    for runs in (3, 5):
+        measured = {f"processor {k}": 0.9 + 0.001 * k for k in range(runs)}
+        bands.write_atomic(path, json.dumps({"score": entry | {"measured": measured}}))
+        text = page.with_name(f"{runs}.md")
+        text.write_text(page.read_text())
+        numbers.write_page(text, [a_record({"score": 0.9})], workspace)
+        said = "Too few runs" if runs == 3 else "Of 5 values 0 lay outside."
+        assert re.match(rf"# Watched numbers\n\n.*{said}[^#]*\n## A tiny chapter\n", text.read_text(), re.DOTALL)
 
 
 def test_a_sparkline_of_one_run_and_no_band():

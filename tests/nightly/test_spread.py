@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import t
 
 from adlib_book.nightly import measure
-from adlib_book.nightly.spread import moved_together, prior, spreads
+from adlib_book.nightly.spread import left_out, moved_together, prior, spreads
 from adlib_book.runner.inputs import SWITCHES
 
 
@@ -71,6 +71,18 @@ def test_known_degrees_of_freedom_come_out():
 def test_too_few_runs_are_refused():
     with pytest.raises(ValueError, match="auroc: 2; expected three or more"):
         spreads({"auroc": [0.1, 0.2]}, 1e-3)
+
+
+def test_a_kind_of_run_unlike_the_others_is_found_when_it_is_left_out():
+    rng, kinds = np.random.default_rng(5), [f"processor {k}" for k in range(6)]
+    sound = {key: dict(zip(kinds, runs)) for key, runs in drawn(rng, [0.01] * 60, 6).items()}
+    few = {"few": dict(zip(kinds, (0.8, 0.81, 0.82)))}  # two others are not enough to say
+    assert left_out(sound | few, 1e-3, 0.1) == dict.fromkeys(kinds, (60, []))
+    sound[7]["processor 3"] = 0.2
+    found = left_out(sound, 1e-3, 0.1)
+    assert found["processor 3"] == (60, [7])
+    assert found["processor 0"][1] == [], "its own band is wider now"
+    assert left_out(sound, 1e-3, 0.02)["processor 0"] == (0, []), "wider than what is held"
 
 
 # ---------------------------------------------------------------- all numbers together

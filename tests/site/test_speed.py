@@ -24,7 +24,6 @@ def test_what_is_missed_or_not_measured_is_said_first(tmp_path):
     about = {
         "machine": {"processor": "x", "cores": 2, "instructions": "AVX2"},
         "on": "2026-11-28",
-        "beside": "nothing else",
     }
     rows = {
         "score/a": Row("quick", "peer", goal=2.0).with_numbers(NUMBERS),
@@ -35,6 +34,8 @@ def test_what_is_missed_or_not_measured_is_said_first(tmp_path):
     }
     (tmp_path / "results").mkdir()
     speed.path(tmp_path).write_text(json.dumps({name: row.as_json() | about for name, row in rows.items()}))
+    busy = {"score/a": rows["score/a"].with_numbers(NUMBERS | {"ratio": 1.7}).as_json() | about}
+    speed.path(tmp_path, beside=True).write_text(json.dumps(busy))
     page = tmp_path / "speed.md"
     page.write_text("# Speed\n\n<!-- verdict -->\n")
     speed.write_page(page, tmp_path)
@@ -42,7 +43,9 @@ def test_what_is_missed_or_not_measured_is_said_first(tmp_path):
     assert "**Of 2 goals with a number 1 are reached.** 1 rows could not be measured here." in text
     assert "* slow: 2, wanted 3" in text
     assert "* slow: `aten::conv` 75%, `aten::add` 10%." in text
-    assert "| quick | peer | 2 | 50.0 ms | 100 ms | **2** | 1.9 to 2.2 |" in text
+    assert "| quick | peer | 2 | 50.0 ms | 100 ms | **2** | 1.9 to 2.2 | 1.7 |" in text
+    assert "| 1.9 to 2.2 |  |" in text, "not measured beside other work"
+    assert "on: x, 2 cores, AVX2; nothing else ran on it." in text
     assert "not measured: no such arithmetic" in text
 
 
