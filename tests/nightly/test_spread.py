@@ -135,7 +135,8 @@ def test_the_command_runs_as_each_processor_once_and_goes_on_where_it_stopped(wo
     assert calls[2][2] == "default"
     assert "ATEN_CPU_CAPABILITY" not in measure.os.environ
     assert "AVX2: computed here like an earlier one, left out" in capsys.readouterr().err
-    assert lines[0].startswith("01_tiny: auroc: none -> 0.535")
+    mean = 0.5 + 0.01 * len(measure.PROCESSORS) / 2  # of all but the one that computes like an earlier one
+    assert lines[0].startswith(f"01_tiny: auroc: none -> {mean:g}")
     assert lines[-1].startswith("1 of 1 numbers are held: median half-width")
     (entry,) = measure.bands.load(measure.bands.baseline_path(workspace.root, "01_tiny", "live")).values()
     assert len(entry["measured"]) == len(measure.PROCESSORS) - 1
