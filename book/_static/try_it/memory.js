@@ -2,7 +2,7 @@
 /* global tf */
 
 const PORTION = 512; // places whose distances to a memory are held at once
-const AHEAD = 16; // candidates whose distances to all are taken together
+const AHEAD = 96; // candidates that the next ones are looked for among
 
 // The values of the tensor that `compute` returns. (An array must not be what tf.tidy returns: it would look for tensors
 // at each of its places.)
@@ -16,52 +16,52 @@ export function valuesOf(compute) {
 // Candidates chosen one after the other, each the one farthest from all that were chosen; the first is the first.
 // candidates: Float32Array (N, depth). Returns min(count, N) rows, in the order of the choice.
 // `breathe` is awaited now and then, with the share that is done.
-// One matrix product gives the distances to the candidates that are farthest now; nine times in ten the next one
-// chosen is among them.
+// Distances only shrink. So as long as one of the AHEAD candidates that were farthest is still farther than all others
+// were, it is the next, and only those few need their distances; one matrix product then lowers the distances of all.
 export async function wellSpread(candidates, depth, count, breathe) {
-  const total = candidates.length / depth;
+  const total = candidates.length / depth,
+    chosen = [],
+    distances = new Float32Array(total).fill(Infinity), // squared, to the nearest chosen one
+    squares = Float32Array.from({ length: total }, (_, row) => squared(candidates, depth, row));
   count = Math.min(count, total);
-  const chosen = new Int32Array(count),
-    distances = new Float32Array(total).fill(Infinity);
-  const squares = Float32Array.from({ length: total }, (_, row) => {
-    let sum = 0;
-    for (let at = row * depth; at < (row + 1) * depth; at++) sum += candidates[at] ** 2;
-    return sum;
-  });
-  const turned = tf.tidy(() => tf.transpose(tf.tensor(candidates, [total, depth])));
-  let products,
-    places = new Map();
-  for (let number = 1; number < count; number++) {
-    const last = chosen[number - 1];
-    if (!places.has(last)) {
-      await breathe(number / count);
-      const rows = [last, ...farthest(distances, AHEAD)];
-      places = new Map(rows.map((row, place) => [row, place]));
-      const some = Float32Array.from(
-        { length: rows.length * depth },
-        (_, at) => candidates[rows[Math.floor(at / depth)] * depth + (at % depth)],
-      );
-      products = valuesOf(() => tf.matMul(tf.tensor(some, [rows.length, depth]), turned));
+  const all = tf.tidy(() => withOnes(candidates, total, depth));
+  for (let fresh = [0]; ; fresh = nextOnes(candidates, depth, distances, count - chosen.length)) {
+    chosen.push(...fresh);
+    if (chosen.length === count) break;
+    await breathe(chosen.length / count);
+    // (all, 1) times (-2 fresh, |fresh|^2), of which the least of each row: the squared distance but for the row's own.
+    const few = new Float32Array((depth + 1) * fresh.length);
+    for (const [column, row] of fresh.entries()) {
+      for (let i = 0; i < depth; i++) few[i * fresh.length + column] = -2 * candidates[row * depth + i];
+      few[depth * fresh.length + column] = squares[row];
     }
-    const start = places.get(last) * total,
-      own = squares[last];
-    let next = 0,
-      largest = -Infinity;
-    for (let row = 0; row < total; row++) {
-      const other = squares[row] + own - 2 * products[start + row];
-      if (other < distances[row]) distances[row] = other;
-      if (distances[row] > largest) {
-        largest = distances[row];
-        next = row;
-      }
-    }
-    chosen[number] = next;
+    const least = valuesOf(() => tf.min(tf.matMul(all, tf.tensor(few, [depth + 1, fresh.length])), 1));
+    for (let row = 0; row < total; row++) distances[row] = Math.min(distances[row], squares[row] + least[row]);
   }
-  turned.dispose();
-  return chosen;
+  all.dispose();
+  return Int32Array.from(chosen);
 }
 
-// The rows of the largest distances, at most `count`, ascending.
+// The next of `wellSpread`, at least one and at most `most`.
+function nextOnes(candidates, depth, distances, most) {
+  const rows = farthest(distances, AHEAD + 1),
+    bound = rows.length > AHEAD ? distances[rows.shift()] : -Infinity, // no other candidate is farther
+    left = rows.map((row) => distances[row]),
+    fresh = [];
+  for (let at = rows.length - 1; fresh.length === 0 || (left[at] > bound && fresh.length < most);) {
+    fresh.push(rows[at]);
+    for (const [other, row] of rows.entries())
+      left[other] = Math.min(left[other], squared(candidates, depth, row, rows[at]));
+    left[at] = -Infinity;
+    at = left.reduce(
+      (far, each, other) => (each > left[far] || (each === left[far] && rows[other] < rows[far]) ? other : far),
+      0,
+    );
+  }
+  return fresh;
+}
+
+// The rows of the largest distances, at most `count`, ascending; of equals the lower row is the larger.
 function farthest(distances, count) {
   const rows = [];
   for (let row = 0; row < distances.length; row++) {
@@ -70,11 +70,24 @@ function farthest(distances, count) {
       rows.shift();
     }
     let place = rows.length;
-    while (place > 0 && distances[rows[place - 1]] > distances[row]) place--;
+    while (place > 0 && distances[rows[place - 1]] >= distances[row]) place--;
     rows.splice(place, 0, row);
   }
   return rows;
 }
+
+// The squared distance of a row to another, or to zero.
+function squared(candidates, depth, row, other) {
+  let sum = 0;
+  for (let i = 0; i < depth; i++) {
+    const from = other === undefined ? 0 : candidates[other * depth + i];
+    sum += (candidates[row * depth + i] - from) ** 2;
+  }
+  return sum;
+}
+
+// Rows with a 1 at their end, as a tensor (rows, depth + 1).
+const withOnes = (values, rows, depth) => tf.concat([tf.tensor(values, [rows, depth]), tf.ones([rows, 1])], 1);
 
 // candidates (N, depth) times directions (depth, count), as Float32Array (N, count).
 export function project(candidates, depth, directions, count) {
@@ -88,9 +101,10 @@ export class Memory {
   constructor(places, depth) {
     this.places = places;
     this.depth = depth;
-    [this.turned, this.squares] = tf.tidy(() => {
+    // (-2 b, |b|^2) in columns: with (a, 1) in rows, one product gives |b|^2 - 2 a b.
+    this.turned = tf.tidy(() => {
       const memory = tf.tensor(places, [places.length / depth, depth]);
-      return [tf.transpose(memory), tf.sum(tf.square(memory), 1)];
+      return tf.transpose(tf.concat([tf.mul(memory, -2), tf.sum(tf.square(memory), 1, true)], 1));
     });
   }
 
@@ -103,9 +117,7 @@ export class Memory {
     for (let first = 0; first < total; first += PORTION) {
       const count = Math.min(PORTION, total - first);
       const part = places.subarray(first * depth, (first + count) * depth);
-      const nearest = valuesOf(() =>
-        tf.argMin(tf.sub(this.squares, tf.mul(tf.matMul(tf.tensor(part, [count, depth]), this.turned), 2)), 1),
-      );
+      const nearest = valuesOf(() => tf.argMin(tf.matMul(withOnes(part, count, depth), this.turned), 1));
       for (let row = 0; row < count; row++) {
         let sum = 0;
         for (let i = 0, from = row * depth, to = nearest[row] * depth; i < depth; i++) {
@@ -119,6 +131,6 @@ export class Memory {
   }
 
   dispose() {
-    tf.dispose([this.turned, this.squares]);
+    this.turned.dispose();
   }
 }
