@@ -240,6 +240,8 @@ def speed_figure(frame: pd.DataFrame) -> Figure:
         (True, ANOMALOUS, "on labelled anomalies too"),
     ):
         rows = frame[frame["labels"].astype(bool) == with_labels]
+        if rows.empty:
+            continue
         area = 25 + 400 * np.sqrt(rows["parameters"].astype(float) / 1e6)
         axis.scatter(
             rows["images_per_second"],
@@ -264,6 +266,7 @@ def speed_figure(frame: pd.DataFrame) -> Figure:
     axis.margins(x=0.22)
     axis.set_ylim(*_auroc_limits(frame["auroc"]))
     axis.set(xlabel="images per second", ylabel="image AUROC")
+    axis.set_title("larger: more weights", loc="right", fontsize=9, fontweight="normal", color=REFERENCE)
     above: dict[str, Any] = {
         "loc": "lower left",
         "bbox_to_anchor": (0.0, 1.0),
