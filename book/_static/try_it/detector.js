@@ -97,7 +97,7 @@ export async function learn(network, files, falseAlarms, say) {
       await say(words, 0.35 + 0.12 * (number + 1));
       const { score, map } = part.examine(images[at].features);
       scores.push(score);
-      mapScale = Math.max(mapScale, quantile(map, settings.map_quantile));
+      mapScale = quantile(map, settings.map_quantile, mapScale);
     }
     memory.dispose();
   }
@@ -356,26 +356,32 @@ function blurred(map, size, sigma) {
   const total = raw.reduce((sum, each) => sum + each, 0),
     shares = raw.map((each) => each / total);
   const mirrored = (at) => (at < 0 ? -1 - at : at >= size ? 2 * size - 1 - at : at);
-  const pass = (values, along, across) => {
-    const result = new Float32Array(size * size);
-    for (let place = 0; place < size; place++) {
+  // Along the columns, and turned: twice is along both, and upright again. Neighbours in memory are taken together.
+  const pass = (values) => {
+    const result = new Float32Array(size * size),
+      sums = new Float64Array(size);
+    for (let row = 0; row < size; row++) {
+      sums.fill(0);
       for (let i = 0; i < window; i++) {
-        const from = mirrored(place + i - half) * along,
+        const from = mirrored(row + i - half) * size,
           share = shares[i];
-        for (let other = 0; other < size; other++)
-          result[place * along + other * across] += values[from + other * across] * share;
+        for (let column = 0; column < size; column++) sums[column] += values[from + column] * share;
       }
+      for (let column = 0; column < size; column++) result[column * size + row] = sums[column];
     }
     return result;
   };
-  return pass(pass(map, size, 1), 1, size);
+  return pass(pass(map));
 }
 
-// numpy.quantile of a map.
-function quantile(map, share) {
-  const ordered = Float32Array.from(map).sort(),
-    place = share * (ordered.length - 1),
-    first = Math.floor(place);
-  const next = ordered[Math.min(first + 1, ordered.length - 1)];
-  return ordered[first] + (next - ordered[first]) * (place - first);
+// numpy.quantile of a map, or `least` where that is larger: most maps are then not put in order.
+function quantile(map, share, least) {
+  const place = share * (map.length - 1),
+    first = Math.floor(place),
+    next = Math.min(first + 1, map.length - 1);
+  let above = 0;
+  for (let at = 0; at < map.length; at++) if (map[at] > least) above++;
+  if (above < map.length - next) return least; // not even the value at `next` is above it
+  const ordered = Float32Array.from(map).sort();
+  return Math.max(least, ordered[first] + (ordered[next] - ordered[first]) * (place - first));
 }

@@ -63,15 +63,14 @@ function nextOnes(candidates, depth, distances, most) {
 
 // The rows of the largest distances, at most `count`, ascending; of equals the lower row is the larger.
 function farthest(distances, count) {
-  const rows = [];
-  for (let row = 0; row < distances.length; row++) {
-    if (rows.length === count) {
-      if (distances[row] <= distances[rows[0]]) continue;
-      rows.shift();
-    }
-    let place = rows.length;
-    while (place > 0 && distances[rows[place - 1]] >= distances[row]) place--;
-    rows.splice(place, 0, row);
+  const order = (some, other) => distances[some] - distances[other] || other - some,
+    rows = Array.from({ length: Math.min(count, distances.length) }, (_, row) => row).sort(order);
+  for (let row = rows.length; row < distances.length; row++) {
+    const own = distances[row];
+    if (own <= distances[rows[0]]) continue;
+    let place = 0; // most come in low
+    for (; place + 1 < count && distances[rows[place + 1]] < own; place++) rows[place] = rows[place + 1];
+    rows[place] = row;
   }
   return rows;
 }

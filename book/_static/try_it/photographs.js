@@ -207,17 +207,19 @@ export const hexadecimal = (bytes) => Array.from(bytes, (byte) => byte.toString(
 // Brightness, contrast and sharpness of RGB (size, size), as adlib/inspection/drift.py has them; that looks at grey before it
 // squeezes, which differs by less than a grey value.
 function appearance(pixels, size) {
-  const grey = Float32Array.from(
-    { length: size * size },
-    (_, at) => (19595 * pixels[3 * at] + 38470 * pixels[3 * at + 1] + 7471 * pixels[3 * at + 2]) / 65536,
-  );
-  const mean = grey.reduce((sum, each) => sum + each, 0) / grey.length;
-  const spread = Math.sqrt(grey.reduce((sum, each) => sum + (each - mean) ** 2, 0) / grey.length);
-  let steps = 0;
+  const grey = new Float32Array(size * size);
+  let sum = 0,
+    squares = 0,
+    steps = 0;
   for (let at = 0; at < grey.length; at++) {
-    if ((at + 1) % size) steps += Math.abs(grey[at + 1] - grey[at]);
-    if (at + size < grey.length) steps += Math.abs(grey[at + size] - grey[at]);
+    grey[at] = (19595 * pixels[3 * at] + 38470 * pixels[3 * at + 1] + 7471 * pixels[3 * at + 2]) / 65536;
+    sum += grey[at];
+    if (at % size) steps += Math.abs(grey[at] - grey[at - 1]);
+    if (at >= size) steps += Math.abs(grey[at] - grey[at - size]);
   }
+  const mean = sum / grey.length;
+  for (let at = 0; at < grey.length; at++) squares += (grey[at] - mean) ** 2;
+  const spread = Math.sqrt(squares / grey.length);
   return [mean, spread, steps / (2 * size * (size - 1))].map((value, number) =>
     Number(value.toFixed(number === 2 ? 3 : 2)),
   );
