@@ -48,7 +48,12 @@ PROCESSORS: dict[str, dict[str, str]] = {
 SMALLEST = {"smoke": 1e-6, "live": 1e-3, "paper": 1e-3}
 
 AS_IT_IS = "as it is"
+# Fewer runs than this are kept, and the band stays as it was: with two degrees of freedom Student's t makes any band of a
+# number that moves wider than what is held.
+LEAST_RUNS = 5
 WIDEST = 0.1  # half-width of a band, in the number's scale, above which it is not held
+
+_BAND = ("value", "tolerance", "sd", "held", "seeds_sd")
 
 Records = dict[str, dict[str, Any]]  # by chapter
 
@@ -68,7 +73,7 @@ def measure(
     The model is of the numbers of all chapters: of those that are not executed it takes what their baselines say they
     were when they were measured. A number's value becomes the mean over the processors, its band the one of
     `adlib_book.nightly.spread`. A processor as which this one computes no differently than as an earlier one is left
-    out.
+    out. A number that moves and has fewer than LEAST_RUNS runs so far keeps its band, and its runs.
 
     Args:
         profile: "smoke", "live" or "paper".
@@ -119,11 +124,15 @@ def measure(
         for key, values in _values(others).items()
         if len(values) > 1
     }
-    lines = []
+    lines, waiting, entries = [], 0, _entries(workspace, profile)
     for chapter, record in runs[AS_IT_IS].items():
         new = {}
         for key, each in measured.items():
-            if key[0] == chapter:
+            if key[0] == chapter and each.sd and each.runs < LEAST_RUNS and key in entries:
+                kept = {name: entries[key][name] for name in _BAND if name in entries[key]}
+                new[key[1]] = kept | {"measured": values[key]}
+                waiting += 1
+            elif key[0] == chapter:
                 held = {} if each.half <= WIDEST * scales[key] else {"held": False}
                 luck = {"seeds_sd": by_seed[key]} if key in by_seed else {}
                 new[key[1]] = {
@@ -135,6 +144,10 @@ def measure(
                     **luck,
                 }
         lines += [f"{chapter}: {line}" for line in bands.replace(workspace.root, record, new, reason)]
+    if waiting:
+        lines.append(
+            f"{waiting} numbers have fewer than {LEAST_RUNS} runs, which are kept; their bands stay."
+        )
     return [*lines, summary([measured[key].half / scales[key] for key in now])]
 
 

@@ -207,6 +207,33 @@ def test_a_later_call_adds_processors_and_a_band_that_says_nothing_is_not_held(w
     assert [each.metric for each in measure.bands.compare(record, entries)] == ["pca"]
 
 
+def test_a_band_waits_for_five_runs_and_the_runs_are_kept(workspace, monkeypatch, capsys):
+    monkeypatch.setattr(measure.Workspace, "here", lambda: workspace)
+
+    def run_all(names, profile, parameters, *, workspace, workers):
+        value = 0.8 + 0.001 * list(measure.PROCESSORS).index(
+            workspace.folder.rpartition("/")[2].replace("-", " ")
+        )
+        metrics = {"auroc": {"value": value, "limits": [0, 1]}, "pca": {"value": 0.5, "limits": [0, 1]}}
+        yield RUN | {"profile": profile, "metrics": metrics}
+
+    monkeypatch.setattr(measure, "run_all", run_all)
+    path = measure.bands.baseline_path(workspace.root, "01_tiny", "live")
+    path.parent.mkdir(exist_ok=True)
+    by_hand = {"value": 0.85, "tolerance": 0.2, "source": "r", "reason": "by hand"}
+    path.write_text(json.dumps({"auroc": by_hand, "pca": by_hand}))
+    names = list(measure.PROCESSORS)
+    lines = measure.measure("live", "three", processors=names[:3])
+    assert "1 numbers have fewer than 5 runs, which are kept; their bands stay." in lines
+    waits, pca = measure.bands.load(path).values()
+    assert (waits["value"], waits["tolerance"], len(waits["measured"])) == (0.85, 0.2, 3)
+    assert pca["tolerance"] == 5e-4, "what does not move needs no more runs"
+    measure.measure("live", "two more", processors=names[3:5], keep=True)
+    measured = measure.bands.load(path)["auroc"]
+    assert (measured["value"], len(measured["measured"])) == (pytest.approx(0.802), 5)
+    assert measured["tolerance"] < 0.1
+
+
 def test_scores_and_ratios_are_pooled_in_their_own_scales():
     """Ratios of four that scatter by a tenth of their size, and scores that scatter by 0.1."""
     rng = np.random.default_rng(5)
