@@ -48,7 +48,9 @@ def test_an_answer_is_welcome(capsys):
 def test_a_number_has_a_range_or_a_tolerance_of_its_own(monkeypatch):
     displayed = []
     monkeypatch.setattr("adlib.environment.in_notebook", lambda: True)
-    monkeypatch.setattr("IPython.display.display", lambda *_, metadata, **__: displayed.append(metadata["adlib"]))
+    monkeypatch.setattr(
+        "IPython.display.display", lambda *_, metadata, **__: displayed.append(metadata["adlib"])
+    )
     report("auroc", 0.5)
     report("files", 2.0, tolerance=0.1)
     assert displayed == [
