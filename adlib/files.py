@@ -27,15 +27,17 @@ def as_path(path: str | os.PathLike[str], what: str = "path") -> Path:
     """A path as a person types, drags or pastes it.
 
     "~" is the home folder. Where nothing lies at the path to the letter, it is tried without blanks or quotation
-    marks around it, without the backslashes of a shell, as a file:// address, and with accents in their other
-    Unicode form (macOS writes them apart from their letter).
+    marks around it, without the backslashes of a shell, with slashes for those of Windows, with variables such as $HOME
+    filled in, as a file:// address, and with accents in their other Unicode form (macOS writes them apart from their
+    letter).
 
     Args:
         path: absolute, or relative to the working directory.
         what: what it is the path of, for the error.
 
     Returns:
-        The first of these at which something lies, else the path as given.
+        The first of these at which something lies; else, for a new file, the first whose folder is there; else the
+        path as given.
 
     Raises:
         TypeError: it is no path. ValueError: it is empty, or holds a character that no path has.
@@ -45,23 +47,30 @@ def as_path(path: str | os.PathLike[str], what: str = "path") -> Path:
     text = os.fspath(path)
     if not text.strip() or "\0" in text:
         raise ValueError(f"{what} is {text!r}; expected the path of a file or folder, e.g. '~/parts'.")
+    literal = Path(os.path.expanduser(text))
+    if os.path.exists(literal):
+        return literal
     trimmed = text.strip().strip("\"'“”‘’").strip()
-    candidates = [text, trimmed, re.sub(r"\\(.)", r"\1", trimmed)]
-    if trimmed.lower().startswith("file://"):
+    unescaped, slashes = re.sub(r"\\(.)", r"\1", trimmed), trimmed.replace("\\", "/")
+    candidates = [trimmed, unescaped, slashes, os.path.expandvars(trimmed)]
+    if trimmed.lower().startswith("file:"):  # pathlib makes file:/x of file:///x
         candidates.append(unquote(urlsplit(trimmed).path))
     candidates += [
-        unicodedata.normalize(form, candidate) for form in ("NFC", "NFD") for candidate in candidates
+        unicodedata.normalize(form, each) for form in ("NFC", "NFD") for each in [text, *candidates]
     ]
-    paths = [Path(os.path.expanduser(candidate)) for candidate in candidates if candidate]
-    return next((candidate for candidate in paths if os.path.exists(candidate)), paths[0])
+    paths = [literal, *(Path(os.path.expanduser(each)) for each in candidates if each)]
+    there = next((each for each in paths if os.path.exists(each)), None)
+    # A new file goes into a folder that is there, rather than into a new one by the name of "file:" or "$HOME".
+    new = (each for each in paths if each.parent != Path() and os.path.isdir(each.parent))
+    return there or next(new, literal)
 
 
 def write_atomic(path: str | Path, data: str | bytes) -> Path:
     """Write a whole file or nothing: a temporary neighbour is written, flushed to disk and renamed.
 
     Args:
-        path: where the file shall be; missing folders are made. What is there and no file, such as a pipe or
-            /dev/stdout, is written into and stays what it is.
+        path: where the file shall be; missing folders are made. Of a link, where it leads. What is there and no file,
+            such as a pipe or /dev/stdout, is written into and stays what it is.
         data: text (written as UTF-8) or bytes.
 
     Returns:
@@ -73,17 +82,20 @@ def write_atomic(path: str | Path, data: str | bytes) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     payload = data.encode("utf-8") if isinstance(data, str) else data
-    if path.exists() and not path.is_file() and not path.is_dir():
-        path.write_bytes(payload)
+    # Where standard output is redirected, /dev/stdout is a file; as root it would be replaced for everybody.
+    if path.exists() and not path.is_dir() and (not path.is_file() or path.is_relative_to("/dev")):
+        with open(path, "ab") as stream:
+            stream.write(payload)
         return path
+    final = Path(os.path.realpath(path)) if path.is_symlink() else path
     # Not mkstemp, whose files only their owner can read: a web server has to read the pages.
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    temporary = final.parent / f".{final.name}.{secrets.token_hex(4)}"
     try:
         with open(temporary, "xb") as file:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, final)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adlib.files import as_path
 from adlib.inspection.inputs import Source
 from adlib.inspection.inspector import Inspector, Verdict
 from adlib_book.ledger.cluster import Job, hand_out, share
@@ -44,7 +45,7 @@ def score_on(
     Raises:
         ConnectionError: the scheduler is gone.
     """
-    data = Path(model).read_bytes()
+    data = as_path(model).read_bytes()
     digest = hashlib.sha256(data).hexdigest()[:16]
     weights = share(client, data, digest)
     portions = enumerate(iter(functools.partial(_next, iter(listed)), ()))

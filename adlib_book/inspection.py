@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,8 @@ import typer
 from adlib.errors import unknown_name
 
 app = typer.Typer()
-Model = Annotated[Path, typer.Argument(help="a file that `adlib fit` wrote")]
+# Paths are text until they are looked up: pathlib makes "." of "", and file:/x of file:///x.
+Model = Annotated[str, typer.Argument(help="a file that `adlib fit` wrote")]
 Strict = Annotated[bool, typer.Option("--strict", help="stop at anything that would otherwise be left out")]
 CODES = "Ends with 0 if nothing is defective, 10 if something is, 3 if something could not be read (outranks 10), 2 for a wrong command line, 1 for any other failure."  # noqa: E501
 
@@ -28,10 +28,8 @@ def _note(text: str) -> None:
 
 @app.command(epilog="Example: adlib fit parts/ -o part.safetensors --false-alarms 0.01")
 def fit(
-    folder: Annotated[
-        Path, typer.Argument(help="good images: a plain folder, or one with train/good or OK/")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the file to write")],
+    folder: Annotated[str, typer.Argument(help="good images: a plain folder, or one with train/good or OK/")],
+    output: Annotated[str, typer.Option("--output", "-o", help="the file to write")],
     detector: Annotated[
         str | None,
         typer.Option(help="by name; by default patch_memory, which needs no training"),
@@ -55,14 +53,14 @@ def fit(
     strict: Strict = False,
 ) -> None:
     """Learn what good parts look like, from good images only, and a threshold with its uncertainty."""
+    from adlib.data.outputs import refuse_as_output
     from adlib.detectors import detector_names
     from adlib.inspection.inspector import DEFAULT_DETECTOR, fit_inspector
-    from adlib.inspection.outputs import refuse_as_output
 
     detector = detector or DEFAULT_DETECTOR
     if detector not in detector_names():
         raise typer.BadParameter(str(unknown_name("detector", detector, detector_names())))
-    refuse_as_output(output)
+    refuse_as_output(output)  # before the work begins
     inspector = fit_inspector(
         folder, detector, size=size, tile=tile, overlap=overlap, false_alarms=false_alarms,
         value_range=value_range, profile=profile, seed=seed, device=device, strict=strict, progress=True,
@@ -83,10 +81,8 @@ def score(
     paths: Annotated[
         list[str], typer.Argument(help='files, folders, patterns; "-": paths on standard input')
     ],
-    csv: Annotated[Path | None, typer.Option(help="also write a table")] = None,
-    maps: Annotated[
-        Path | None, typer.Option(help="also write a map for each image into this folder")
-    ] = None,
+    csv: Annotated[str | None, typer.Option(help="also write a table")] = None,
+    maps: Annotated[str | None, typer.Option(help="also write a map for each image into this folder")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="a JSON object per line, the summary last")] = False,
     scheduler: Annotated[
         str | None,
@@ -99,13 +95,8 @@ def score(
 ) -> None:
     """Verdicts on photographs; labels are not needed."""
     from adlib.inspection.inspector import Inspector
-    from adlib.inspection.outputs import refuse_as_output, refuse_maps_among
     from adlib.inspection.scoring import score_files
 
-    if csv is not None:
-        refuse_as_output(csv, model)
-    if maps is not None:
-        refuse_maps_among(maps, paths)
     inspector = Inspector.load(model, device)
     with contextlib.ExitStack() as stack:
         scorer = None
@@ -128,7 +119,7 @@ def score(
 def report(
     model: Model,
     paths: Annotated[list[str], typer.Argument(help="files, folders, patterns")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the page to write")],
+    output: Annotated[str, typer.Option("--output", "-o", help="the page to write")],
     pictures: Annotated[
         int, typer.Option(help="photographs in the page, the most suspicious ones", min=0)
     ] = 60,
@@ -136,10 +127,8 @@ def report(
 ) -> None:
     """One self-contained page: verdicts, histogram and movable threshold, photographs with maps, what was left out."""
     from adlib.inspection.inspector import Inspector
-    from adlib.inspection.outputs import refuse_as_output
     from adlib.inspection.report import write_report
 
-    refuse_as_output(output, model)
     summary = write_report(Inspector.load(model, device), paths, output, pictures=pictures, progress=True)
     typer.echo(f"{output}: {summary}.")
     _end(summary.exit_code)
@@ -148,7 +137,7 @@ def report(
 @app.command(epilog="Example: adlib evaluate part.safetensors parts/")
 def evaluate(
     model: Model,
-    folder: Annotated[Path, typer.Argument(help="with test/good and test/<kind>, or OK/ and NG/")],
+    folder: Annotated[str, typer.Argument(help="with test/good and test/<kind>, or OK/ and NG/")],
     as_json: Annotated[bool, typer.Option("--json", help="as one line of JSON")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
@@ -168,7 +157,7 @@ def evaluate(
     "something could not be read."
 )
 def doctor(
-    folder: Annotated[Path, typer.Argument(help="good images, or train/ and test/, or OK/ and NG/")],
+    folder: Annotated[str, typer.Argument(help="good images, or train/ and test/, or OK/ and NG/")],
     size: Annotated[int, typer.Option(help="pixels that the detector will see of each side", min=8)] = 256,
     false_alarms: Annotated[
         float, typer.Option(help="share of good parts that may be called defective", min=1e-6, max=0.999)
@@ -189,14 +178,12 @@ def doctor(
 @app.command(epilog="Example: adlib export part.safetensors part.onnx")
 def export(
     model: Model,
-    output: Annotated[Path, typer.Argument(help="the ONNX file to write")],
+    output: Annotated[str, typer.Argument(help="the ONNX file to write")],
 ) -> None:
     """Write a detector as ONNX, scaling and threshold inside; needs the extra `export`."""
     from adlib.inspection.export import export_onnx
     from adlib.inspection.inspector import Inspector
-    from adlib.inspection.outputs import refuse_as_output
 
-    refuse_as_output(output, model)
     inspector = Inspector.load(model, "cpu")
     channels, size, _ = inspector.detector.image_shape
     export_onnx(inspector, output)

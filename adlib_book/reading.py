@@ -22,7 +22,11 @@ _GLUE_PREFIX = "application/papermill.record/"
 
 
 def report(
-    name: str, value: SupportsFloat, *, limits: tuple[float | None, float | None] = (0.0, 1.0)
+    name: str,
+    value: SupportsFloat,
+    *,
+    limits: tuple[float | None, float | None] | None = None,
+    tolerance: float | None = None,
 ) -> None:
     """Put a headline number of a chapter on record.
 
@@ -32,7 +36,10 @@ def report(
     Args:
         name: what it is, e.g. "image_auroc/D1". Unique within the chapter.
         value: a finite number: int, float, NumPy scalar or tensor with one element.
-        limits: range of the metric, (least, most) in the unit of `value`, where its band ends; None for no end.
+        limits: range of the metric, (least, most) in the unit of `value`, where its band ends; None for no end. By
+            default 0 to 1, and none for a number with a tolerance.
+        tolerance: half the width of its band until that is measured, in the unit of `value`; by default the larger of
+            0.05 and a tenth of the value.
 
     Raises:
         ValueError: the value is no finite number, or outside its range.
@@ -45,6 +52,8 @@ def report(
         raise ValueError(
             f"metric {name!r} is {number}; expected a finite number. Leave out what does not apply."
         )
+    if limits is None:
+        limits = (0.0, 1.0) if tolerance is None else (None, None)
     least, most = limits
     if (least is not None and number < least) or (most is not None and number > most):
         raise ValueError(
@@ -55,6 +64,8 @@ def report(
     from IPython.display import display
 
     detail = {"name": name, "value": number, "limits": limits}
+    if tolerance is not None:
+        detail["tolerance"] = float(tolerance)
     glue = {"name": name, "mime_prefix": _GLUE_PREFIX}
     display(
         {f"{_GLUE_PREFIX}text/plain": repr(number)}, raw=True, metadata={"scrapbook": glue, "adlib": detail}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from adlib import load
-from adlib_book.reading import filled, say, write_folder, your_turn
+from adlib_book.reading import filled, report, say, write_folder, your_turn
 
 
 def test_dots_are_answered_with_advice(capsys):
@@ -43,6 +43,23 @@ def test_an_answer_is_welcome(capsys):
     with your_turn("five"):
         filled(1.0)
     assert "filled in" in capsys.readouterr().out
+
+
+def test_a_number_has_a_range_or_a_tolerance_of_its_own(monkeypatch):
+    displayed = []
+    monkeypatch.setattr("adlib.environment.in_notebook", lambda: True)
+    monkeypatch.setattr(
+        "IPython.display.display", lambda *_, metadata, **__: displayed.append(metadata["adlib"])
+    )
+    report("auroc", 0.5)
+    report("files", 2.0, tolerance=0.1)
+    assert displayed == [
+        {"name": "auroc", "value": 0.5, "limits": (0.0, 1.0)},
+        {"name": "files", "value": 2.0, "limits": (None, None), "tolerance": 0.1},
+    ]
+    for limits, tolerance in ((None, None), ((0, 1), 0.1)):
+        with pytest.raises(ValueError, match=r"2\.0, outside"):
+            report("files", 2.0, limits=limits, tolerance=tolerance)
 
 
 def test_a_sentence_is_printed_outside_a_notebook(capsys):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from adlib.data.images import ImageFileError, ValueRange, checked_range, image_size
+from adlib.data.images import ImageFileError, ValueRange, checked_range, image_header
 from adlib.data.inputs import as_images, find_images
 from adlib.files import as_path
 
@@ -292,7 +292,7 @@ def stream_folder(
 def _shape_note(files: list[Path], size: int, most: int = 200) -> list[str]:
     """A sentence about images that will be squeezed, from some of the files: opening all would take long."""
     looked_at = files[:: -(-len(files) // most)]
-    sizes = [size for size in map(image_size, looked_at) if size]
+    sizes = [header.size for header in map(image_header, looked_at) if header]
     oblong = sum(width != height for width, height in sizes)
     if not oblong:
         return []

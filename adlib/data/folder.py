@@ -298,11 +298,21 @@ def _group_table(file: Path) -> dict[str, str]:
         ValueError: it has no columns file and group, or gives one file two groups.
     """
     lines = [line for line in _text(file.read_bytes()).splitlines() if line.strip(" ,;\t")]
-    separator = next((char for char in ",;\t|" if lines and char in lines[0]), ",")
-    if lines and lines[0].lower().startswith("sep="):  # a line for Excel
-        separator, lines = lines[0][4:5] or ",", lines[1:]
-    rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
-    columns = [name.strip() for name in rows[0]] if rows else []
+    separators = ",;\t|"
+    if lines and lines[0].strip('"').lower().startswith("sep="):  # a line for Excel
+        separators, lines = lines[0].strip('"')[4:5] or ",", lines[1:]
+
+    def read(separator: str) -> list[list[str]]:
+        return list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
+
+    def columns_of(rows: list[list[str]]) -> list[str]:
+        return [name.strip() for name in rows[0]] if rows else []
+
+    every = [read(separator) for separator in separators]
+    rows = next(
+        (rows for rows in every if {"file", "group"} <= {*map(str.lower, columns_of(rows))}), every[0]
+    )
+    columns = columns_of(rows)
     places = {name.lower(): place for place, name in enumerate(columns)}
     if not {"file", "group"} <= set(places):
         raise ValueError(

@@ -7,6 +7,7 @@ same file gives the same bytes on every machine, which a data fingerprint needs.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageChops, TiffImagePlugin
 
 DEEP_MODES = {"I", "I;16", "I;16L", "I;16B", "I;16N"}  # one channel of more than 8 bits
 GREY_MODES = {"1", "L", "F"} | DEEP_MODES
@@ -65,6 +66,13 @@ Result = TypeVar("Result")
 
 class ImageFileError(ValueError):
     """A file that cannot be used as an image or mask; the message names the file and the remedy."""
+
+
+class Header(NamedTuple):
+    """What the header of an image file says: (width, height) in pixels, and Pillow's mode."""
+
+    size: tuple[int, int]
+    mode: str
 
 
 class Opened(NamedTuple):
@@ -190,13 +198,37 @@ def opened_picture(picture: Image.Image, name: str, value_range: ValueRange | No
     return Opened(to_8_bit(upright, name, value_range, changes), frozenset(changes))
 
 
-def image_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) as a file's header says it, pixels; None if it cannot be read."""
+def image_header(path: Path) -> Header | None:
+    """What a file's header says; None if it cannot be read."""
     try:
         with Image.open(path, formats=_formats()) as file:
-            return file.size
+            return Header(file.size, file.mode)
     except Exception:  # said when the image is read
         return None
+
+
+def has_few_colours(path: str | Path, most: int) -> bool:
+    """Whether an image file has at most so many colours or grey values; False if it cannot be read."""
+    try:
+        with Image.open(path, formats=_formats()) as file:
+            return file.getcolors(most) is not None
+    except Exception:  # said when the image is read
+        return False
+
+
+def is_coloured(image: Image.Image) -> bool:
+    """Whether red, green and blue of a picture of mode "L" or "RGB" differ anywhere."""
+    if image.mode == "L":
+        return False
+    red, *others = image.split()
+    return any(ImageChops.difference(red, other).getbbox() is not None for other in others)
+
+
+def pixel_digest(image: Image.Image) -> str:
+    """16 hex digits of a picture of mode "L" or "RGB": equal for equal pixels, however the file stores them."""
+    if image.mode == "RGB" and not is_coloured(image):
+        image = image.getchannel(0)
+    return hashlib.blake2b(f"{image.mode} {image.size}".encode() + image.tobytes(), digest_size=8).hexdigest()
 
 
 def deep_values(path: Path) -> tuple[float, float] | None:

@@ -246,7 +246,7 @@ def _items(source: object) -> tuple[list[tuple[str, Path | Image.Image | np.ndar
     if isinstance(source, Image.Image):
         return [("image", source)], []
     if isinstance(source, np.ndarray):
-        frames = _frames(source)
+        frames = frames_of(source)
         if len(frames) == 1:
             return [("image", frames[0])], []
         return [(f"images[{number}]", frame) for number, frame in enumerate(frames)], []
@@ -274,8 +274,20 @@ def _items(source: object) -> tuple[list[tuple[str, Path | Image.Image | np.ndar
     return items, notes
 
 
-def _frames(array: np.ndarray) -> list[np.ndarray]:
-    """The frames of an array, each (H, W), (H, W, 3) or (H, W, 4)."""
+def frames_of(array: np.ndarray) -> list[np.ndarray]:
+    """The frames of an array, each (H, W), (H, W, 3) or (H, W, 4).
+
+    Args:
+        array: (H, W), (H, W, C) or (N, H, W, C) with C of 1, 3 or 4, in RGB, of any memory order; uint8 or uint16 of
+            either byte order.
+
+    Raises:
+        TypeError: other values. ValueError: a shape that can be read in two ways, or hidden values. The message has the
+            line that mends it.
+    """
+    if np.ma.is_masked(array):
+        raise ValueError("images have masked values, which are no grey levels.\nWrite image.filled(0).")
+    array = np.asarray(array)
     if array.dtype.kind == "u":
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.uint8, np.uint16):
@@ -298,6 +310,10 @@ def _mend_dtype(array: np.ndarray) -> str:
     """The line that makes uint8 of an array."""
     if array.dtype == bool:
         return "Write image.astype(np.uint8) * 255."
+    if array.dtype.kind not in "iuf":
+        return "It holds no grey levels. Of paths or frames write array.tolist() or list(array)."
+    if not np.isfinite(array).all():
+        return "Some of its values are no numbers: replace these first."
     if array.dtype.kind == "f" and array.size and np.nanmin(array) >= 0 and np.nanmax(array) <= 1:
         return "Write np.rint(image * 255).astype(np.uint8), if 1 is white."
     low, high = (np.nanmin(array), np.nanmax(array)) if array.size and array.dtype.kind in "fiu" else (0, 255)
@@ -337,10 +353,22 @@ def _open(name: str, item: Path | Image.Image | np.ndarray, value_range: ValueRa
         return open_image(item, value_range)
     if isinstance(item, Image.Image):
         return opened_picture(item, name, value_range)
+    return open_frame(item, name, value_range)
+
+
+def open_frame(frame: np.ndarray, name: str, value_range: ValueRange | None) -> Opened:
+    """A frame as its file would give it.
+
+    Args:
+        frame: one of `frames_of`. name: for errors. value_range: as in `as_images`.
+
+    Raises:
+        ImageFileError: its values do not fit the value range.
+    """
     changes: set[str] = set()
-    if item.dtype == np.uint16:
-        item = scale_values(item, name, value_range, changes)
-    opened = opened_picture(Image.fromarray(np.ascontiguousarray(item)), name, value_range)
+    if frame.dtype == np.uint16:
+        frame = scale_values(frame, name, value_range, changes)
+    opened = opened_picture(Image.fromarray(np.ascontiguousarray(frame)), name, value_range)
     return Opened(opened.image, opened.changes | changes)
 
 

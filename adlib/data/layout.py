@@ -19,10 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from PIL import Image
-
 from adlib.data.collection import GOOD
-from adlib.data.images import is_hidden, is_image_name, list_images, walk_files
+from adlib.data.images import has_few_colours, is_hidden, is_image_name, list_images, walk_files
 
 LAYOUT = "Expected train/good/, test/good/ and test/<kind of defect>/ with image files in each; or good images only."
 SIDES = {
@@ -42,7 +40,12 @@ GOOD_NAMES |= {
     "合格",
     "正常",
 }
+# Names that mean the opposite.
+BAD_NAMES = {"ng", "nok", "nio", "bad", "defect", "defects", "defective", "abnormal", "anomaly", "anomalies"}
+BAD_NAMES |= {"anomalous", "fail", "failed", "faulty", "reject", "rejected", "rejects", "scrap", "schlecht"}
+BAD_NAMES |= {"ausschuss", "defekt", "不良", "不良品", "异常"}
 MASK_FOLDERS = {"groundtruth", "gt", "mask", "masks", "labels", "annotations", "segmentations"}
+MASK_ENDINGS = ("mask", "masks", "groundtruth", "annotation", "annotations", "segmentation", "segmentations")
 MASK_WORD = r"(?:mask|masks|gt|label|labels|seg|segmentation|groundtruth|ground_truth|annotation)"
 MASK_NAME = re.compile(rf"(?:{MASK_WORD}[ _.-]+)?(?P<image>.+?)(?:[ _.-]+{MASK_WORD})?", re.IGNORECASE)
 FEW_COLOURS = 32  # of a mask: background, a class or two, and the edges that a program has softened
@@ -87,6 +90,11 @@ def is_good(name: str) -> bool:
     return plain(name) in GOOD_NAMES
 
 
+def is_mask_folder(name: str) -> bool:
+    """Whether a folder of this name holds masks: "Ground Truth", "GT", "labels", "defect_masks"."""
+    return plain(name) in MASK_FOLDERS or plain(name).endswith(MASK_ENDINGS)
+
+
 def read_layout(root: Path) -> Layout:
     """Sort the images of a folder.
 
@@ -95,23 +103,19 @@ def read_layout(root: Path) -> Layout:
             understood in two ways.
     """
     _check_root(root)
-    folders = _visible_folders(root)
-    sides = {
-        side: _only_one(root, [f for f in folders if plain(f.name) in names]) for side, names in SIDES.items()
-    }
+    sides = find_sides(root)
     layout = Layout(root, [])
     for _ in walk_files(root, layout.hidden):
         pass
-    if sides["train"] is not None:
+    if "train" in sides:
         for side, folder in sides.items():
-            if folder is not None:
-                _add_side(layout, side, folder)
-    elif any(sides.values()):
-        there = ", ".join(sorted(folder.name for folder in folders))
+            _add_side(layout, side, folder)
+    elif sides:
+        there = ", ".join(folder.name for folder in _visible_folders(root))
         raise FileNotFoundError(f"'{root}' has no folder 'train'; it has {there}.\n{LAYOUT}")
     else:
-        _add_unsorted(layout, folders)
-    layout.items = _with_masks(layout)
+        _add_unsorted(layout, _visible_folders(root))
+    layout.items = with_masks(layout)
     check_sides(layout)
     left = _overlooked(layout)
     if left:
@@ -133,6 +137,17 @@ def _visible_folders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
+def find_sides(root: Path) -> dict[str, Path]:
+    """The folders of "train", "validation" and "test", by whatever name, as far as they are there.
+
+    Raises:
+        ValueError: two folders that mean the same side, such as val/ and validation/.
+    """
+    folders = _visible_folders(root)
+    sides = {side: _only_one(root, [f for f in folders if plain(f.name) in SIDES[side]]) for side in SIDES}
+    return {side: folder for side, folder in sides.items() if folder is not None}
+
+
 def _only_one(root: Path, folders: list[Path]) -> Path | None:
     """The folder of a side; a few names mean the same, and two of them side by side are a question."""
     holding = [folder for folder in folders if any(_images_below(folder))] or folders
@@ -148,7 +163,7 @@ def _images_below(folder: Path) -> Iterable[Path]:
 
 def _kind_folders(folder: Path) -> list[Path]:
     """Folders of kinds: those of masks are none."""
-    return [entry for entry in _visible_folders(folder) if plain(entry.name) not in MASK_FOLDERS]
+    return [entry for entry in _visible_folders(folder) if not is_mask_folder(entry.name)]
 
 
 def _add_side(layout: Layout, side: str, folder: Path) -> None:
@@ -179,9 +194,7 @@ def _add_side(layout: Layout, side: str, folder: Path) -> None:
 def _add_unsorted(layout: Layout, folders: list[Path]) -> None:
     """A folder without train/: good/ and kinds of defect side by side, or good images only."""
     root = layout.root
-    kinds = [
-        folder for folder in folders if plain(folder.name) not in MASK_FOLDERS and any(_images_below(folder))
-    ]
+    kinds = [folder for folder in folders if not is_mask_folder(folder.name) and any(_images_below(folder))]
     good = [folder for folder in kinds if is_good(folder.name)]
     direct = without_masks(root)
     if good:
@@ -234,7 +247,7 @@ def mask_files(folder: Path, files: list[str]) -> list[str]:
     """Those of the image files below a folder that are masks: by their folder, or by an image beside them."""
     images = [file for file in files if is_image_name(file)]
     inside = {
-        place: any(plain(part) in MASK_FOLDERS for part in os.path.relpath(place, folder).split(os.sep))
+        place: any(is_mask_folder(part) for part in os.path.relpath(place, folder).split(os.sep))
         for place in {os.path.dirname(file) for file in images}
     }
     beside = _masks_beside(images)
@@ -266,23 +279,19 @@ def _twins(files: list[str]) -> list[str]:
 
     A mask has few grey values or colours; if both have, or neither, there is none.
     """
-    few = [file for file in files if _has_few_colours(file)]
+    few = [file for file in files if has_few_colours(file, FEW_COLOURS)]
     return few if len(few) == 1 else []
 
 
-def _has_few_colours(file: str) -> bool:
-    try:
-        with Image.open(file) as image:
-            return image.getcolors(FEW_COLOURS) is not None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # said where it is read
-        return False
+def with_masks(layout: Layout) -> list[Item]:
+    """The items, each with its mask where there is one; what fits nowhere is noted.
 
-
-def _with_masks(layout: Layout) -> list[Item]:
-    """The items, each with its mask where there is one; what fits nowhere is noted."""
+    Raises:
+        ValueError: there are masks, and none fits an image; or several fit one, or one fits several.
+    """
     above = {place for item in layout.items for place in (item.path.parent, item.path.parent.parent)}
     places = {layout.root} | above - {layout.root.parent}
-    roots = sorted(f for place in places for f in _visible_folders(place) if plain(f.name) in MASK_FOLDERS)
+    roots = sorted(f for place in places for f in _visible_folders(place) if is_mask_folder(f.name))
     indices = {folder: _index(folder) for folder in roots}
     beside: dict[Path, dict[tuple[str, str], list[Path]]] = {}
     items, used = [], Counter[Path]()
@@ -374,7 +383,7 @@ def _overlooked(layout: Layout) -> list[Path]:
         relative = file.relative_to(layout.root)
         is_image = is_image_name(file.name)
         inside = relative.parts[0] in parts or plain(relative.parts[0]) in sides or is_image
-        masks = any(plain(part) in MASK_FOLDERS for part in relative.parts[:-1])
+        masks = any(is_mask_folder(part) for part in relative.parts[:-1])
         if file not in taken and inside and not masks:
             others.append(relative)
     return sorted(others)

@@ -31,6 +31,7 @@ from adlib.data import (
     to_symmetric,
     to_uint8,
 )
+from adlib.data.outputs import refuse_as_output
 from adlib.detectors.registry import detector_class, register
 from adlib.devices import network_dtype, pick_device, threads_for
 from adlib.environment import source_hash, versions
@@ -364,9 +365,13 @@ class Detector(ABC):
         self.history = training.fit(self, images, self.config.schedule(), validation=validation, **how)
 
     def calibrate(self, validation: ValidationImages) -> None:
-        """Learn a threshold per score (95th percentile) and each map's scale (99.9th) from validation-normal images."""
+        """Learn a threshold per score (95th percentile) and each map's scale (99.9th) from validation-normal images.
+
+        Raises:
+            ValueError: a score is no finite number.
+        """
         seen = self.examine(_validation_only(validation).images)
-        self._score_of(seen, self.config.score)
+        _refuse_nonfinite(self._score_of(seen, self.config.score), "no threshold can be set")
         self.thresholds = {
             name: float(torch.quantile(score.double(), THRESHOLD_QUANTILE))
             for name, score in seen.scores.items()
@@ -417,14 +422,16 @@ class Detector(ABC):
         """(N,) bool verdicts: score above the threshold learnt from validation-normal images.
 
         Raises:
-            RuntimeError: no threshold was learnt yet.
+            RuntimeError: no threshold was learnt yet. ValueError: a score is no finite number.
         """
         if self.config.score not in self.thresholds:
             raise RuntimeError(
                 f"{self.name} has no threshold yet: fit(..., validation=split.validation) or "
                 "calibrate(split.validation) learns one from normal images."
             )
-        return self.anomaly_score(images) > self.thresholds[self.config.score]
+        scores = self.anomaly_score(images)
+        _refuse_nonfinite(scores, "no verdict can be given")
+        return scores > self.thresholds[self.config.score]
 
     def _target(self, images: Tensor) -> Tensor:
         """What reconstructions of images, (B, C, H, W), are compared with."""
@@ -461,7 +468,11 @@ class Detector(ABC):
         Args:
             path: the file, by habit `*.safetensors`.
             beside: further metadata by name, for `adlib.files.read_tensors`.
+
+        Raises:
+            ValueError: the path has the ending of a photograph.
         """
+        refuse_as_output(path)
         metadata = {
             "format": FORMAT,
             "version": versions().get("adlib-book", "a checkout"),
@@ -491,7 +502,18 @@ class Detector(ABC):
             raise ValueError(
                 f"{path} holds tensors but no adlib detector; write one with detector.save(...)."
             )
-        metadata = json.loads(header["adlib"])
+        try:
+            return Detector._restored(path, tensors, json.loads(header["adlib"]), device)
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"{path} holds no detector that can be read ({type(error).__name__}: {error}). It was not written by "
+                "detector.save(...), or changed since; fit it again."
+            ) from error
+
+    @staticmethod
+    def _restored(
+        path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, Any], device: str | torch.device
+    ) -> Detector:
         if metadata.get("format", 1) > FORMAT:
             raise ValueError(
                 f"{path} was written by a newer version of adlib ({metadata.get('version')}, format "
@@ -610,6 +632,16 @@ def _validation_only(validation: ValidationImages) -> ValidationImages:
             "Pass split.validation (never test images: a threshold that has seen them is no longer a test)."
         )
     return validation
+
+
+def _refuse_nonfinite(scores: Tensor, consequence: str) -> None:
+    """NaN is above no threshold: every image would pass as normal."""
+    if not scores.isfinite().all():
+        which = int(scores.isfinite().logical_not().nonzero()[0])
+        raise ValueError(
+            f"the score of image {which} is {float(scores[which])}, so {consequence}. The training has diverged: fit "
+            "again, with a lower learning rate or another seed."
+        )
 
 
 def _map_scale(maps: Tensor) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -15,13 +14,23 @@ from PIL import Image
 from scipy.stats import mannwhitneyu
 
 from adlib.data.collection import GOOD
-from adlib.data.images import ImageFileError, ValueRange, parallel_map, read_image, resize_image
+from adlib.data.images import (
+    ImageFileError,
+    ValueRange,
+    image_header,
+    is_coloured,
+    parallel_map,
+    pixel_digest,
+    read_image,
+    resize_image,
+)
 from adlib.files import as_path
-from adlib.inspection.alignment import MISPLACED, THUMBNAIL, place_spread
+from adlib.inspection.alignment import MISPLACED, MOST, THUMBNAIL, place_spread
 from adlib.inspection.inputs import find_good, find_labelled, plural
-from adlib.inspection.inspector import measured_range, progress_bar
+from adlib.inspection.inspector import ENLARGED, measured_range, progress_bar
 from adlib.inspection.threshold import Threshold, one_in
 
+COPY = 0.15  # of the distance to the third nearest image: one that is nearer is a copy
 CLEAR = 0.75  # an AUROC of brightness that is worth a word, where chance does not explain it (p < 0.01)
 
 
@@ -51,8 +60,9 @@ class _Look:
     coloured: bool
     brightness: float
     blank: bool
-    digest: bytes
+    digest: str
     thumbnail: np.ndarray
+    symmetric: np.ndarray
 
 
 def diagnose(
@@ -89,6 +99,7 @@ def diagnose(
         checks: tuple[Callable[[list[_Look]], Iterator[Symptom]], ...] = (
             lambda these: _too_few(these, false_alarms),
             _duplicates,
+            _copies,
             _brightness,
             _places,
             lambda these: _sizes(these, size),
@@ -119,17 +130,24 @@ def _listed(root: Path) -> tuple[list[tuple[Path, str, str]], list[Symptom]]:
 def _look(item: tuple[Path, str, str], value_range: ValueRange | None) -> _Look | ImageFileError:
     file, side, kind = item
     try:
-        with Image.open(file) as header:
-            mode = header.mode
         image = read_image(file, value_range)
-    except (ImageFileError, OSError) as error:
-        return error if isinstance(error, ImageFileError) else ImageFileError(f"image '{file}': {error}")
-    pixels = np.asarray(image)
-    coloured = pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
-    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+    except ImageFileError as error:
+        return error
+    header, pixels = image_header(file), np.asarray(image)
     thumbnail = np.asarray(resize_image(image.convert("L"), THUMBNAIL), np.float32)
-    blank = int(pixels.min()) == int(pixels.max())
-    return _Look(file, side, kind, image.size, mode, coloured, float(pixels.mean()), blank, digest, thumbnail)
+    return _Look(
+        file,
+        side,
+        kind,
+        image.size,
+        mode=header.mode if header else image.mode,
+        coloured=is_coloured(image),
+        brightness=float(pixels.mean()),
+        blank=int(pixels.min()) == int(pixels.max()),
+        digest=pixel_digest(image),
+        thumbnail=thumbnail,
+        symmetric=_symmetric_thumbnail(image),
+    )
 
 
 def _too_few(looks: list[_Look], false_alarms: float) -> Iterator[Symptom]:
@@ -146,7 +164,7 @@ def _too_few(looks: list[_Look], false_alarms: float) -> Iterator[Symptom]:
 
 
 def _duplicates(looks: list[_Look]) -> Iterator[Symptom]:
-    same: dict[bytes, list[_Look]] = defaultdict(list)
+    same: dict[str, list[_Look]] = defaultdict(list)
     for look in looks:
         same[look.digest].append(look)
     groups = [group for group in same.values() if len(group) > 1]
@@ -166,6 +184,48 @@ def _duplicates(looks: list[_Look]) -> Iterator[Symptom]:
             f"{plural(len(inside), 'image')} are there more than once: {names}.",
             "Nothing to do; `adlib fit` takes each once. There are fewer images than files, though.",
         )
+
+
+def _copies(looks: list[_Look]) -> Iterator[Symptom]:
+    """Images on two sides that are much more alike than images here are: one compressed again, turned, mirrored, or
+    changed in a small place. Looked for among the first MOST."""
+    looks = [look for look in looks if not look.blank][:MOST]
+    if len(looks) < 4:
+        return
+    small = np.array([look.symmetric for look in looks])
+    turned = [np.rot90(each, quarter, (1, 2)) for each in (small, small[:, :, ::-1]) for quarter in range(4)]
+    nearest = np.minimum.reduce([_distances(small, each) for each in turned])
+    np.fill_diagonal(nearest, np.inf)
+    limits = COPY * np.partition(nearest, 2, axis=1)[:, 2]  # two further copies may be nearer
+
+    def differ(keys: list[str]) -> np.ndarray:
+        numbers = np.unique(keys, return_inverse=True)[1]
+        return numbers[:, None] != numbers
+
+    across = differ([f"{look.side} {look.kind}" for look in looks]) & differ([look.digest for look in looks])
+    pairs = np.argwhere(across & (nearest < np.minimum(limits[:, None], limits)))
+    if len(pairs):
+        first, second = min(pairs, key=lambda pair: nearest[pair[0], pair[1]])
+        count = plural(len({frozenset(pair) for pair in pairs.tolist()}), "pair")
+        yield Symptom(
+            "copies across sides",
+            f"{count} of images on two sides or of two kinds are nearly the same, much nearer than images here usually "
+            f"are, as they stand or turned: '{looks[first].file}' and '{looks[second].file}'.",
+            "Is it the same photograph, compressed again, turned or changed in one place? Then keep both on one side.",
+        )
+
+
+def _symmetric_thumbnail(image: Image.Image) -> np.ndarray:
+    """(32, 32), grey: of a turned picture the turned one, which averaging over whole pixels does not give."""
+    large = image.convert("L").resize((128, 128), Image.Resampling.BILINEAR)
+    return np.asarray(large, np.float32).reshape(32, 4, 32, 4).mean((1, 3))
+
+
+def _distances(these: np.ndarray, those: np.ndarray) -> np.ndarray:
+    """Root mean square of the difference of each of (N, S, S) from each of (M, S, S), in grey values: (N, M)."""
+    first, second = (images.reshape(len(images), -1).astype(np.float32) for images in (these, those))
+    squares = (first**2).sum(1)[:, None] + (second**2).sum(1) - 2 * first @ second.T
+    return np.sqrt(np.maximum(squares, 0) / first.shape[1])
 
 
 def _brightness(looks: list[_Look]) -> Iterator[Symptom]:
@@ -219,6 +279,15 @@ def _sizes(looks: list[_Look], size: int) -> Iterator[Symptom]:
             "sizes",
             f"Images of {len(counts)} sizes: {listed}.",
             "Are all from one camera? Defects change size, too.",
+        )
+    if small := [look for look in looks if ENLARGED * max(look.size) <= size]:
+        least = min(small, key=lambda look: math.prod(look.size))
+        yield Symptom(
+            "small",
+            f"{plural(len(small), 'image')} of {len(looks)} will be enlarged at least twofold, to {size} x {size} "
+            f"pixels: three of four pixels that a detector sees were never photographed. The smallest: '{least.file}', "
+            f"{least.size[0]} x {least.size[1]}.",
+            f"If most are so, --size {max(8, width, height)} is enough; if few are, look at them.",
         )
     oblong = sum(look.size[0] != look.size[1] for look in looks)
     if oblong:

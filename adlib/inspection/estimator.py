@@ -106,7 +106,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             array = array[:, None, :]
         else:
             array = check_array(X, allow_nd=True, dtype=None, ensure_min_samples=2 if reset else 1)
-            if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
+            if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3)):
                 raise ValueError(
                     f"X has shape {array.shape}; expected (N, H, W), (N, H, W, 3) or (N, F). Channels first: "
                     "X.transpose(0, 2, 3, 1)."

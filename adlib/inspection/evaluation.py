@@ -9,10 +9,11 @@ from typing import Any
 
 from adlib import metrics
 from adlib.data.collection import GOOD
-from adlib.data.images import ImageFileError, read_mask
+from adlib.data.images import ImageFileError, parallel_map, pixel_digest, read_mask
+from adlib.data.layout import Item, Layout, with_masks
 from adlib.files import as_path
-from adlib.inspection.inputs import find_labelled, plural
-from adlib.inspection.inspector import Inspector, Verdict, progress_bar
+from adlib.inspection.inputs import Source, find_labelled, plural
+from adlib.inspection.inspector import Inspector, Verdict, open_picture, progress_bar
 from adlib.inspection.scoring import Summary
 from adlib.inspection.threshold import proportion_interval
 
@@ -55,7 +56,13 @@ class Evaluation:
                     "Hardly better than chance, if at all: `adlib doctor` names what may be the cause."
                 )
         if self.inside[1]:
-            lines.append(f"hottest place of the map inside the mask: {self.inside[0]} of {self.inside[1]}")
+            without = (
+                sum(total for kind, (_, total) in self.defective.items() if kind != GOOD) - self.inside[1]
+            )
+            more = f"; {plural(without, 'defective image')} without a mask" if without else ""
+            lines.append(
+                f"hottest place of the map inside the mask: {self.inside[0]} of {self.inside[1]}{more}"
+            )
         else:
             lines.append("Whether the maps point to the defects cannot be measured: there are no masks.")
         return [*lines, *self.summary.sentences()]
@@ -75,16 +82,19 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
 
     Args:
         inspector: fitted; nothing about it changes, the threshold least of all.
-        folder: see `adlib.inspection.inputs.find_labelled`; masks in ground_truth/<kind>/<name>_mask.png.
+        folder: see `adlib.inspection.inputs.find_labelled`; masks as `adlib.data.layout` finds them. Images that the
+            detector was fitted to are left out, and that is said.
         progress: a bar with the time left.
 
     Raises:
         FileNotFoundError, ValueError: no such folder, or no labels in it.
         ImageFileError: none of the images can be read.
     """
-    labelled, notes = find_labelled(folder)
-    kinds = {str(source.file): kind for source, kind in labelled}
+    listed, notes = find_labelled(folder)
     summary = Summary(notes=list(notes), fitted=inspector.appearances)
+    labelled = _unknown(inspector, listed, summary.notes, progress)
+    masks = _masks(as_path(folder), labelled, summary.notes)
+    kinds = {str(source.file): kind for source, kind in labelled}
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     labels, scores, brightness, inside = [], [], [], [0, 0]
     verdicts = progress_bar(
@@ -100,9 +110,9 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
         labels.append(kind != GOOD)
         scores.append(verdict.score)
         brightness.append(abs(verdict.brightness - inspector.brightness))
-        hit = _points_inside(verdict, as_path(folder), kind)
+        hit = None if kind == GOOD else _points_inside(verdict, masks, summary.notes)
         inside = [inside[0] + bool(hit), inside[1] + (hit is not None)]
-    if not scores:
+    if labelled and not scores:
         raise ImageFileError(f"none of the {plural(len(labelled), 'image')} in '{folder}' can be used.")
     both = len(set(labels)) == 2
     return Evaluation(
@@ -114,15 +124,55 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
     )
 
 
-def _points_inside(verdict: Verdict, root: Path, kind: str) -> bool | None:
-    """Whether the hottest place lies in the mask; None without one."""
-    place = root / "ground_truth" / kind
-    masks = sorted(place.glob(f"{Path(verdict.file).stem}_mask.*")) if place.is_dir() else []
-    if not masks or verdict.place is None or verdict.size is None:
+def _unknown(
+    inspector: Inspector, labelled: list[tuple[Source, str]], notes: list[str], progress: bool
+) -> list[tuple[Source, str]]:
+    """The images that the detector was not fitted to; a sentence about the others goes to `notes`."""
+
+    def known(one: tuple[Source, str]) -> bool:
+        try:
+            picture = open_picture(one[0], inspector.detector.value_range)
+        except ImageFileError:  # said when it is scored
+            return False
+        return pixel_digest(picture.image) in inspector.learnt
+
+    if not inspector.learnt:  # a file of an earlier version
+        return labelled
+    flags: list[bool] = []
+    for first in progress_bar(range(0, len(labelled), 64), "comparing", -(-len(labelled) // 64), progress):
+        flags += parallel_map(known, labelled[first : first + 64])
+    if any(flags):
+        notes.append(
+            f"Left out, because the detector was fitted to them: {sum(flags)} of {plural(len(flags), 'image')} (e.g. "
+            f"'{labelled[flags.index(True)][0].file}'). About false alarms: {inspector.threshold.words()}"
+        )
+    return [one for one, flag in zip(labelled, flags) if not flag]
+
+
+def _masks(root: Path, labelled: list[tuple[Source, str]], notes: list[str]) -> dict[str, Path]:
+    """Image -> its mask, where there is one; what could not be used goes to `notes`."""
+    layout = Layout(root, [Item(source.file, "test", kind) for source, kind in labelled])
+    try:
+        items = with_masks(layout)
+    except ValueError as error:
+        notes.append(f"No mask is used: {' '.join(str(error).split())}")
+        return {}
+    notes += layout.notes
+    return {str(item.path): item.mask for item in items if item.mask is not None}
+
+
+def _points_inside(verdict: Verdict, masks: dict[str, Path], notes: list[str]) -> bool | None:
+    """Whether the hottest place lies in the mask; None without one that can be used, which goes to `notes`."""
+    file = masks.get(verdict.file)
+    if file is None or verdict.place is None or verdict.size is None:
         return None
     try:
-        mask = read_mask(masks[0], verdict.size)
-    except ImageFileError:
+        mask = read_mask(file, verdict.size)
+    except ImageFileError as error:
+        notes.append(f"Not used: {str(error).splitlines()[0]}")
+        return None
+    if not mask.any():
+        notes.append(f"Not used: mask '{file}' is empty.")
         return None
     x, y = verdict.place
     return bool(mask[y, x])

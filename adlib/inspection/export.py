@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adlib.data.outputs import refuse_as_output
 from adlib.detectors import Detector
-from adlib.files import write_atomic
+from adlib.files import as_path, write_atomic
 from adlib.inspection.inspector import Inspector
 
 OPSET = 17
@@ -51,11 +52,13 @@ def export_onnx(inspector: Inspector, path: str | Path) -> Path:
         The path.
 
     Raises:
-        ValueError: a detector that cannot be written so; the message says why.
+        ValueError: a detector that cannot be written so; the message says why. Or a path at which the detector's own
+            file lies.
         ModuleNotFoundError: the extra `export` is not installed.
     """
     import onnx
 
+    refuse_as_output(path, inspector.file)
     name = inspector.detector.name
     why = (
         "it searches: scoring an image is an optimisation"
@@ -89,10 +92,11 @@ def export_onnx(inspector: Inspector, path: str | Path) -> Path:
         "threshold": inspector.threshold.value,
         "map_scale": detector.map_scale,
         "tile": tile,
+        "value_range": detector.value_range,
     }
     about |= {"fingerprint": inspector.fingerprint, "certainty": inspector.threshold.words()}
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in about.items()})
-    return write_atomic(path, model.SerializeToString())
+    return write_atomic(as_path(path), model.SerializeToString())
 
 
 def _in_single_precision(detector: Detector) -> Detector:
@@ -103,5 +107,5 @@ def _in_single_precision(detector: Detector) -> Detector:
     single = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     copy.networks.load_state_dict(single)
     copy.networks.eval()
-    copy.map_scale = detector.map_scale
+    copy.map_scale, copy.value_range = detector.map_scale, detector.value_range
     return copy

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from adlib.data.collection import GOOD
 from adlib.data.images import ImageFileError, is_hidden, list_images, walk_names
-from adlib.data.inputs import as_pattern, search_folder
-from adlib.data.layout import MASK_FOLDERS, SIDES, is_good, plain, without_masks
+from adlib.data.inputs import as_pattern, hidden_note, search_folder
+from adlib.data.layout import BAD_NAMES, SIDES, find_sides, is_good, is_mask_folder, plain, without_masks
 from adlib.files import as_path
 
-SIDE_OF = {name: side for side, names in SIDES.items() for name in names}
+SIDE_NAMES = set().union(*SIDES.values())
 HOW_TO_NAME = "Put good images into train/good, or name a folder that holds good images and nothing else."
 
 
@@ -61,20 +61,26 @@ def find_good(folder: str | Path) -> GoodImages:
     root = as_path(folder)
     if not root.is_dir():
         raise FileNotFoundError(f"'{root}' is not a folder. Name a folder of good images.")
-    sides = _sides(root)
+    sides = find_sides(root)
     place = _good_place(sides.get("train", root))
     train, notes = (without_masks(root), []) if place == root else search_folder(place)
     if not train:
         raise FileNotFoundError(f"'{place}' holds no image. {HOW_TO_NAME}{_others(place, train)}")
     validation: list[Path] = []
+    places = [place]
+    _refuse_others(place, train)
     if "validation" in sides:
-        validation, more = search_folder(_good_place(sides["validation"]))
+        places.append(_good_place(sides["validation"]))
+        validation, more = search_folder(places[1])
+        _refuse_others(places[1], validation)
         notes += more
-    outside = [] if place == root else _elsewhere(root, {"train", "validation"}, place)
-    if outside:
-        notes.insert(0, f"Good images are those in '{place.relative_to(root)}'." + outside[0])
-    if place == root and (left_out := _others(root, train)):
-        notes.append(left_out.strip())
+    if unused := _unused(root, places):
+        notes.insert(0, f"Good images are those in '{place.relative_to(root)}'. Not used: {_names(unused)}.")
+    notes += [
+        _strays(folder) for folder in _above(root, places) if folder not in places and list_images(folder)
+    ]
+    if place == root:
+        notes += [sentence.strip() for sentence in (_others(root, train),) if sentence] + _hidden(root)
     return GoodImages(train, validation, tuple(notes))
 
 
@@ -95,6 +101,20 @@ def _good_place(place: Path) -> Path:
     raise FileNotFoundError(f"'{place}' holds no image. {HOW_TO_NAME}{_others(place, [])}")
 
 
+def _refuse_others(place: Path, files: list[Path]) -> None:
+    """Refuse good images from folders of defects, or of a test, that lie inside those of good ones."""
+    other = BAD_NAMES | SIDES["test"]
+    folders = {file.parent for file in files}
+    odd = sorted(
+        folder for folder in folders if any(plain(part) in other for part in folder.relative_to(place).parts)
+    )
+    if odd:
+        raise ValueError(
+            f"'{odd[0]}' lies among the good images of '{place}', and does not sound as if it held some.\nMove it out "
+            "of there, or call it otherwise if its images are good."
+        )
+
+
 def find_labelled(folder: str | Path) -> tuple[list[tuple[Source, str]], tuple[str, ...]]:
     """Images with labels: one folder per kind, in test/ if there is one, else in the folder itself.
 
@@ -110,14 +130,19 @@ def find_labelled(folder: str | Path) -> tuple[list[tuple[Source, str]], tuple[s
         raise FileNotFoundError(
             f"'{root}' is not a folder. Name one with test/good and test/<kind of defect>."
         )
-    place = _sides(root).get("test", root)
-    known = {*SIDE_OF, *MASK_FOLDERS}
-    kinds = [entry for entry in _folders(place) if plain(entry.name) not in known]
+    place = find_sides(root).get("test", root)
+    kinds = [
+        entry
+        for entry in _folders(place)
+        if plain(entry.name) not in SIDE_NAMES and not is_mask_folder(entry.name)
+    ]
     files, notes = [], []
     for kind in kinds:
         images, passed_over = search_folder(kind)
         files += [(Source(file, root), GOOD if is_good(kind.name) else kind.name) for file in images]
         notes += [f"'{kind.name}': {note}" for note in passed_over]
+    if list_images(place):
+        notes.append(_strays(place))
     if not files:
         raise ValueError(
             f"'{place}' holds no labelled images. Expected one folder per kind, such as good/ and scratch/, or OK/ and "
@@ -139,7 +164,8 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
     try:
         place = as_path(path)
         is_folder, is_file = place.is_dir(), place.is_file()
-        matches = [] if is_folder or is_file else sorted(glob.glob(as_pattern(place), recursive=True))
+        there = is_folder or is_file or os.path.islink(place)
+        matches = [] if there else sorted(glob.glob(as_pattern(place), recursive=True))
     except (OSError, ValueError) as error:  # too long, a character that no path has, no permission
         yield ImageFileError(f"'{path}' cannot be looked up: {getattr(error, 'strerror', None) or error}")
         return
@@ -151,6 +177,8 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
         yield from (Source(image, place) for image in images)
     elif is_file:
         yield Source(place, place.parent)
+    elif there:
+        yield ImageFileError(f"'{path}' is a link that leads nowhere.")
     elif matches:
         for match in matches:
             yield from list_sources(match, notes)
@@ -167,19 +195,36 @@ def _folders(place: Path) -> list[Path]:
     return sorted(entry for entry in place.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
-def _sides(root: Path) -> dict[str, Path]:
-    return {SIDE_OF[plain(entry.name)]: entry for entry in _folders(root) if plain(entry.name) in SIDE_OF}
-
-
 def _names(folders: Iterable[Path]) -> str:
     return ", ".join(f"'{folder.name}'" for folder in folders)
 
 
-def _elsewhere(root: Path, used: set[str], place: Path) -> list[str]:
-    """A sentence about folders beside the good ones that are not used."""
-    beside = {*_folders(root), *_folders(place.parent)} - {place, place.parent}
-    unused = sorted(entry for entry in beside if SIDE_OF.get(plain(entry.name)) not in used)
-    return [f" Not used: {_names(unused)}."] if unused else []
+def _above(root: Path, places: Iterable[Path]) -> list[Path]:
+    """The folders from a root down to those places, without these."""
+    between = {parent for place in places for parent in place.parents if place != root}
+    return sorted(folder for folder in between if folder == root or root in folder.parents)
+
+
+def _unused(root: Path, places: list[Path]) -> list[Path]:
+    """Folders beside the good ones."""
+    above = _above(root, places)
+    return sorted({entry for folder in above for entry in _folders(folder)} - {*above, *places})
+
+
+def _strays(folder: Path) -> str:
+    """A sentence about images directly in a folder whose folders are looked at."""
+    images = list_images(folder)
+    return (
+        f"Left out, in no folder of good images or of a kind: {plural(len(images), 'image')} directly in '{folder}' "
+        f"(e.g. '{images[0].name}')."
+    )
+
+
+def _hidden(folder: Path) -> list[str]:
+    hidden: list[Path] = []
+    for _ in walk_names(folder, hidden):
+        pass
+    return hidden_note(folder, hidden)
 
 
 def _others(place: Path, images: list[Path], deep: bool = False) -> str:

@@ -10,14 +10,14 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageChops
+from PIL import Image
 from torch import Tensor
 
 from adlib.data import ValidationImages
@@ -30,12 +30,14 @@ from adlib.data.images import (
     deep_values,
     depth_range,
     describe_changes,
+    is_coloured,
     open_image,
     opened_picture,
     parallel_map,
+    pixel_digest,
     resize_image,
-    scale_values,
 )
+from adlib.data.inputs import SHAPES, frames_of, open_frame
 from adlib.detectors import Detector, detector_class, make_detector
 from adlib.detectors.base import MAP_QUANTILE
 from adlib.files import as_path, read_tensors
@@ -49,11 +51,14 @@ from adlib.inspection.tiles import Examined, Tiling, crop_to_tensor, examine_til
 DEFAULT_DETECTOR = "patch_memory"  # asks what a place looks like, not where it is
 DEFAULT_SIZE = 256  # pixels
 FOLDS = 4
+# How many times larger than its image a detector's view has to be for a word. From twofold on, three of four pixels
+# that it looks at, or more, were never photographed; below, enlarging changes less than reading at another size does.
+ENLARGED = 2
 CROSS_FIT = 500  # up to so many images each has its say in the threshold; of more, those set aside are enough
 MEMORY = 2**30  # bytes of training crops
 FORMAT = 1  # of what a file holds beside the detector
 
-Picture = str | Path | Image.Image | np.ndarray
+Picture = str | os.PathLike[str] | Image.Image | np.ndarray
 Item = TypeVar("Item")
 
 
@@ -108,6 +113,8 @@ class Inspector:
         brightness: their mean brightness, 0 to 255: the baseline that an evaluation stands beside.
         notes: what was dropped, squeezed, converted or left out, in plain sentences.
         appearances: of up to 500 of them, which incoming images are compared with; see `adlib.inspection.drift`.
+        learnt: digests of all images that it was fitted to or that the threshold comes from; see `pixel_digest`.
+        file: where it was loaded from or saved to last; nothing that it is asked for is written there.
     """
 
     detector: Detector
@@ -118,6 +125,8 @@ class Inspector:
     brightness: float = 0.0
     notes: tuple[str, ...] = ()
     appearances: tuple[Appearance, ...] = ()
+    learnt: frozenset[str] = frozenset()
+    file: Path | None = field(default=None, compare=False)
 
     def score(
         self, pictures: Picture | Iterable[Picture | Source | Verdict], notes: list[str] | None = None
@@ -126,7 +135,8 @@ class Inspector:
 
         Args:
             pictures: files, folders (searched recursively), patterns such as "*.png"; Pillow images; numpy arrays,
-                uint8 (H, W) or (H, W, 3) in RGB order (OpenCV gives BGR: pass frame[..., ::-1]), or (N, H, W, 3).
+                uint8 or uint16, (H, W) or (H, W, 3) in RGB order (OpenCV gives BGR: pass frame[..., ::-1]), or
+                (N, H, W, 3); see `adlib.data.as_images`.
             notes: takes sentences about files that are no images.
 
         Yields:
@@ -146,17 +156,21 @@ class Inspector:
         source = named.picture if isinstance(named.picture, Source) else None
         try:
             image, changes = open_picture(named.picture, self.detector.value_range)
-            if self.detector.image_shape[0] == 1 and _coloured(image):
+            if self.detector.image_shape[0] == 1 and is_coloured(image):
                 raise ImageFileError(
                     f"'{named.name}' is coloured; this detector was fitted to grey images.\n"
                     "Convert it the way the good images were converted, or fit again with coloured ones."
                 )
         except ImageFileError as error:
             return Verdict(named.name, error=str(error), source=source)
+        channels, size, _ = self.detector.image_shape
+        if channels == 3 and image.mode == "L":
+            changes |= {"grey"}
         remarks = [CHANGES[change] for change in sorted(changes)]
-        size = self.detector.image_shape[1]
         if self.tiling is None and image.width != image.height:
             remarks.append(f"are not square and were squeezed to {size} x {size} pixels")
+        if self.tiling is None and ENLARGED * max(image.size) <= size:
+            remarks.append(f"were enlarged at least twofold, to {size} x {size} pixels")
         if self.tiling is not None and min(image.size) < self.tiling.side:
             remarks.append(
                 f"are smaller than a tile of {self.tiling.side} pixels and were continued by their mirror image"
@@ -177,8 +191,13 @@ class Inspector:
         yield from examine_whole(self.detector, crops)
 
     def _judge(self, opened: _Shrunk, seen: Examined) -> Verdict:
-        if not math.isfinite(seen.score):
-            return Verdict(opened.name, error=f"its score is {seen.score}; fit again.", source=opened.source)
+        if not math.isfinite(seen.score) or not np.isfinite(seen.map).all():
+            what = (
+                "score is"
+                if not math.isfinite(seen.score)
+                else "map holds values that are no numbers, its score is"
+            )
+            return Verdict(opened.name, error=f"its {what} {seen.score}; fit again.", source=opened.source)
         return Verdict(
             opened.name,
             seen.score,
@@ -192,7 +211,11 @@ class Inspector:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write everything as one safetensors file, atomically; `Detector.load` reads it, too."""
+        """Write everything as one safetensors file, atomically; `Detector.load` reads it, too.
+
+        Raises:
+            ValueError: the path has the ending of a photograph.
+        """
         beside = {
             "format": FORMAT,
             "threshold": self.threshold.to_dict(),
@@ -203,7 +226,10 @@ class Inspector:
             "notes": self.notes,
             "appearances": self.appearances,
         }
-        return self.detector.save(path, inspection=json.dumps(beside))
+        # Beside the rest, where versions that do not know it pass over it.
+        learnt = " ".join(sorted(self.learnt))
+        self.file = self.detector.save(path, inspection=json.dumps(beside), learnt=learnt)
+        return self.file
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "auto") -> Inspector:
@@ -221,17 +247,27 @@ class Inspector:
                 f"{path} holds a {detector.name} without a threshold from `adlib fit`. Make one with `adlib fit FOLDER "
                 f"-o {Path(path).name}`."
             )
-        beside = json.loads(header["inspection"])
-        if beside["format"] > FORMAT:
+        try:
+            beside = json.loads(header["inspection"])
+            if beside["format"] > FORMAT:
+                raise ValueError(
+                    f"{path} was written by a newer version of adlib (inspection format {beside['format']}; this one "
+                    f"reads up to {FORMAT}). Update adlib-book, or fit again."
+                )
+            threshold, tiling = Threshold.from_dict(beside.pop("threshold")), beside.pop("tiling")
+            beside |= {
+                "tiling": None if tiling is None else Tiling(**tiling),
+                "notes": tuple(beside["notes"]),
+            }
+            beside["appearances"] = tuple(map(tuple, beside.get("appearances", ())))
+            del beside["format"]
+            learnt = frozenset(header.get("learnt", "").split())
+            return cls(detector, threshold, **beside, learnt=learnt, file=as_path(path))
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(
-                f"{path} was written by a newer version of adlib (inspection format {beside['format']}; this one reads "
-                f"up to {FORMAT}). Update adlib-book, or fit again."
-            )
-        threshold, tiling = Threshold.from_dict(beside.pop("threshold")), beside.pop("tiling")
-        beside |= {"tiling": None if tiling is None else Tiling(**tiling), "notes": tuple(beside["notes"])}
-        beside["appearances"] = tuple(map(tuple, beside.get("appearances", ())))
-        del beside["format"]
-        return cls(detector, threshold, **beside)
+                f"{path} holds no inspector that can be read ({type(error).__name__}: {error}). It was not written by "
+                "`adlib fit`, or changed since; fit again."
+            ) from error
 
     def __repr__(self) -> str:
         how = "squeezed" if self.tiling is None else f"tiles of {self.tiling.side}"
@@ -309,7 +345,13 @@ def fit_inspector(
                 f"The part does not lie in the same place (standard deviation {100 * spread:.0f} % of the image), and "
                 f"{detector} compares place by place: it will score rims. Take {DEFAULT_DETECTOR}, or align the images."
             )
-    channels = 3 if any(crops.coloured for crops in [*learnt, *aside]) else 1
+    coloured = sum(crops.coloured for crops in [*learnt, *aside])
+    channels = 3 if coloured else 1
+    if 0 < coloured < (total := len(learnt) + len(aside)):
+        notes.append(
+            f"{total - coloured} of {total} images are grey, the others coloured: all have three channels."
+        )
+    digests = frozenset(crops.digest for crops in [*learnt, *aside])
 
     def make() -> Detector:
         made = make_detector(detector, (channels, size, size), profile, seed, device, **settings)
@@ -343,14 +385,17 @@ def fit_inspector(
     brightness = float(np.mean([crops.brightness for crops in learnt]))
     remembered = tuple(crops.appearance for crops in learnt[:: -(-len(learnt) // REMEMBERED)])
     notes += reader.notes()
-    return Inspector(fitted, threshold, tiling, len(learnt), digest, brightness, tuple(notes), remembered)
+    return Inspector(
+        fitted, threshold, tiling, len(learnt), digest, brightness, tuple(notes), remembered, digests
+    )
 
 
-def open_picture(picture: Picture | Source, value_range: ValueRange | None = None) -> Opened:
+def open_picture(picture: Picture | Source | Frame, value_range: ValueRange | None = None) -> Opened:
     """A photograph as an 8-bit Pillow image of mode "L" or "RGB", and what reading did to it.
 
     Args:
-        picture: a file, a Pillow image, or uint8 or uint16 (H, W) or (H, W, 3), RGB.
+        picture: a file, a Pillow image, or an array as `adlib.data.as_images` takes it: uint8 or uint16, (H, W) or
+            (H, W, 3), RGB.
         value_range: what becomes black and white in images of more than 8 bits; `detector.value_range`.
 
     Raises:
@@ -358,23 +403,25 @@ def open_picture(picture: Picture | Source, value_range: ValueRange | None = Non
     """
     if isinstance(picture, Source):
         return open_image(picture.file, value_range)
-    if isinstance(picture, str | Path):
+    if isinstance(picture, str | os.PathLike):
         return open_image(as_path(picture), value_range)
     if isinstance(picture, Image.Image):
         return opened_picture(picture, "the image", value_range)
-    array = np.asarray(picture)
-    deep = array.dtype == np.uint16
-    if not (deep or array.dtype == np.uint8) or not (
-        array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    ):
+    if isinstance(picture, Frame):
+        return open_frame(picture.pixels, "the image", value_range)
+    if not hasattr(picture, "__array__"):
         raise ImageFileError(
-            f"got an array of {array.dtype}, shape {array.shape}; expected uint8 or uint16, (H, W) or (H, W, 3) in RGB "
-            "order. Floats in [0, 1]: (255 * frame).round().astype('uint8'); channels first: frame.transpose(1, 2, 0)."
+            f"an image is {type(picture).__name__}; expected a path, an array or a Pillow image. {SHAPES}"
         )
-    changes: set[str] = set()
-    if deep:
-        array = scale_values(array, "the image", value_range, changes)
-    return Opened(Image.fromarray(np.ascontiguousarray(array)), frozenset(changes))
+    try:
+        frame, *others = frames_of(np.asanyarray(picture))
+    except (TypeError, ValueError) as error:
+        raise ImageFileError(str(error)) from error
+    if others:
+        raise ImageFileError(
+            f"an array holds {1 + len(others)} frames; expected one. Pass them one by one: list(frames). {SHAPES}"
+        )
+    return open_frame(frame, "the image", value_range)
 
 
 def measured_range(pictures: Sequence[Any]) -> ValueRange | None:
@@ -382,8 +429,9 @@ def measured_range(pictures: Sequence[Any]) -> ValueRange | None:
 
     def largest(picture: Any) -> float:
         if isinstance(picture, np.ndarray):
-            return float(picture.max()) if picture.dtype == np.uint16 and picture.size else -1.0
-        if not isinstance(picture, Source | str | Path):
+            deep = picture.dtype.kind == "u" and picture.dtype.itemsize == 2  # of either byte order
+            return float(picture.max()) if deep and picture.size else -1.0
+        if not isinstance(picture, Source | str | os.PathLike):
             return -1.0
         values = deep_values(picture.file if isinstance(picture, Source) else as_path(picture))
         return -1.0 if values is None else values[1]
@@ -401,10 +449,16 @@ def progress_bar(items: Iterable[Item], title: str, total: int | None, show: boo
 
 
 # ---------------------------------------------------------------- reading
+class Frame(NamedTuple):
+    """A frame of an array that held several, (H, W), (H, W, 3) or (H, W, 4): its shape has been looked at there."""
+
+    pixels: np.ndarray
+
+
 @dataclass(frozen=True)
 class _Named:
     name: str
-    picture: Picture | Source
+    picture: Picture | Source | Frame
 
 
 @dataclass(frozen=True)
@@ -428,7 +482,7 @@ class _Crops:
     brightness: float
     appearance: Appearance
     tiles: int
-    squeezed: bool
+    size: tuple[int, int]
     changes: frozenset[str]
 
 
@@ -444,6 +498,7 @@ class _Reader:
         self.errors: list[str] = []
         self.twice: list[str] = []
         self.squeezed = self.cut = self.taken = 0
+        self.enlarged: list[tuple[int, int]] = []
         self.digests: set[str] = set()
 
     def read(self, pictures: list[Any], title: str) -> list[_Crops]:
@@ -462,12 +517,14 @@ class _Reader:
             if isinstance(crops, ImageFileError):
                 if self.strict:
                     raise crops
-                self.errors.append(str(crops).splitlines()[0])
+                self.errors.append(str(crops))
             elif crops.digest in self.digests:
                 self.twice.append(str(picture.file if isinstance(picture, Source) else "an array"))
             else:
                 self.digests.add(crops.digest)
-                self.squeezed += crops.squeezed
+                if self.tiling is None:
+                    self.squeezed += crops.size[0] != crops.size[1]
+                    self.enlarged += [crops.size] * (ENLARGED * max(crops.size) <= self.size)
                 self.changes.append(crops.changes)
                 self.cut += crops.tiles
                 self.taken += len(crops.crops)
@@ -493,18 +550,18 @@ class _Reader:
                 for i in chosen
             ]
         )
-        digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
-        squeezed = self.tiling is None and image.width != image.height
         mean = float(np.asarray(image).mean())
-        looks = appearance(image)
-        return _Crops(picture, crops, _coloured(image), digest, mean, looks, len(places), squeezed, changes)
+        return _Crops(
+            picture, crops, is_coloured(image), pixel_digest(image), mean, appearance(image), len(places), image.size,
+            changes,
+        )  # fmt: skip
 
     def notes(self) -> list[str]:
         """In sentences, each once."""
         sentences = describe_changes(self.changes, self.size, self.size)
         if self.errors:
             sentences.append(
-                f"Not readable and left out: {plural(len(self.errors), 'file')} ({self.errors[0]})"
+                f"Not readable and left out: {plural(len(self.errors), 'file')} ({self.errors[0].splitlines()[0]})"
             )
         if self.twice:
             twice = plural(len(self.twice), "image")
@@ -514,16 +571,15 @@ class _Reader:
             sentences.append(
                 f"Not square, squeezed to {self.size} x {self.size} pixels: {squeezed}; --tile keeps their shape."
             )
+        if self.enlarged:
+            width, height = min(self.enlarged, key=math.prod)
+            sentences.append(
+                f"Enlarged at least twofold, to {self.size} x {self.size} pixels: "
+                f"{plural(len(self.enlarged), 'image')}, the smallest from {width} x {height}."
+            )
         if self.taken < self.cut:
             sentences.append(f"{self.taken:,} of {self.cut:,} tiles were learnt from, drawn at random.")
         return sentences
-
-
-def _coloured(image: Image.Image) -> bool:
-    if image.mode == "L":
-        return False
-    red, *others = image.split()
-    return any(ImageChops.difference(red, other).getbbox() is not None for other in others)
 
 
 def _stack(crops: Sequence[_Crops], channels: int) -> Tensor:
@@ -532,13 +588,16 @@ def _stack(crops: Sequence[_Crops], channels: int) -> Tensor:
 
 def _good_pictures(source: str | Path | Sequence[Picture]) -> tuple[list[Any], list[Any], list[str]]:
     """Images to train on, images for the threshold alone, and notes."""
+    source = _listed(source)
     if isinstance(source, np.ndarray) and (
         source.ndim < 3 or (source.ndim == 3 and source.shape[-1] in (1, 3, 4))
     ):
         raise ValueError(
             f"an array of shape {source.shape} is one image; expected several: (N, H, W), (N, H, W, 3) or a list."
         )
-    if not isinstance(source, str | Path):
+    if isinstance(source, Image.Image):
+        raise ValueError("that is one image; expected several: a list of images, or their folder.")
+    if not isinstance(source, str | os.PathLike):
         return list(source), [], []
     good, root = find_good(source), as_path(source)
     train, validation = ([Source(file, root) for file in files] for files in (good.train, good.validation))
@@ -550,33 +609,64 @@ def _score_good(
 ) -> list[tuple[float, float]]:
     """Score and map scale of good images, looked at in the way that all others will be."""
     inspector = Inspector(detector, Threshold(math.inf, 0.5, (0.0,)), tiling)
-    verdicts = progress_bar(inspector.score(pictures), title, len(pictures), progress)
-    return [
-        (v.score, float(np.quantile(v.map, MAP_QUANTILE)))
-        for v in verdicts
-        if v.score is not None and v.map is not None
-    ]
+    seen = []
+    for verdict in progress_bar(inspector.score(pictures), title, len(pictures), progress):
+        if verdict.score is None or verdict.map is None:
+            raise ValueError(f"good image '{verdict.file}' cannot set the threshold: {verdict.error}")
+        seen.append((verdict.score, float(np.quantile(verdict.map, MAP_QUANTILE))))
+    return seen
 
 
 def _pictures(pictures: Any, notes: list[str]) -> Iterator[_Named | Verdict]:
     """Every photograph with the name that its verdict carries."""
-    if isinstance(pictures, str | Path | Image.Image) or (
-        isinstance(pictures, np.ndarray) and pictures.ndim < 4
-    ):
+    pictures = _listed(pictures)
+    if isinstance(pictures, np.ndarray) and pictures.ndim > 3:
+        yield from _frames(pictures, "")
+        return
+    if isinstance(pictures, str | os.PathLike | Image.Image | np.ndarray):
         pictures = [pictures]
     seen: set[str] = set()
     for number, picture in enumerate(pictures):
-        if isinstance(picture, str | Path | Source):
+        if isinstance(picture, str | os.PathLike | Source):
             yield from (_Named(str(each.file), each) if isinstance(each, Source) else each
                         for each in expand([picture], notes, seen))  # fmt: skip
         elif isinstance(picture, np.ndarray) and picture.ndim == 4:
-            yield from (_Named(f"image {number}.{index}", each) for index, each in enumerate(picture))
+            yield from _frames(picture, f"{number}.")
         else:
             yield picture if isinstance(picture, Verdict) else _Named(f"image {number}", picture)
 
 
+def _listed(pictures: Any) -> Any:
+    """An array of paths as a list, a tensor (N, C, H, W) as frames with colours last; what holds no images is refused.
+
+    Raises:
+        TypeError: it can hold none.
+    """
+    if isinstance(pictures, Tensor):
+        pictures = pictures.detach().cpu().numpy()
+        return (
+            pictures.transpose(0, 2, 3, 1) if pictures.ndim == 4 and pictures.shape[1] in (1, 3) else pictures
+        )
+    if isinstance(pictures, np.ndarray) and pictures.dtype.kind in "OUS":
+        return pictures.tolist()
+    known = isinstance(pictures, Iterable | os.PathLike | Image.Image) and not isinstance(pictures, bytes)
+    if not known:
+        raise TypeError(
+            f"images are {type(pictures).__name__}; expected paths, arrays or Pillow images. {SHAPES}"
+        )
+    return pictures
+
+
+def _frames(array: np.ndarray, before: str) -> Iterator[_Named | Verdict]:
+    """The frames of an array, named "image 0" and so on, `before` in front of the number."""
+    try:
+        yield from (_Named(f"image {before}{n}", Frame(each)) for n, each in enumerate(frames_of(array)))
+    except (TypeError, ValueError) as error:
+        yield Verdict(f"image {before}0", error=str(error))
+
+
 def expand(
-    paths: Iterable[str | Path | Source], notes: list[str], seen: set[str] | None = None
+    paths: Iterable[str | os.PathLike[str] | Source], notes: list[str], seen: set[str] | None = None
 ) -> Iterator[Source | Verdict]:
     """The images behind files, folders and patterns, each file once, in order.
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adlib.data.images import ValueRange
+from adlib.data.images import ImageFileError, ValueRange
+from adlib.data.outputs import refuse_as_output
 from adlib.files import as_path, write_atomic
 from adlib.inspection.inputs import plural
 from adlib.inspection.inspector import Inspector, Verdict, expand, open_picture, progress_bar
@@ -45,11 +46,14 @@ def write_report(
         The counts, notes and remarks.
 
     Raises:
+        ValueError: the page would be written over what is read, or has the ending of a photograph.
         OSError: the page cannot be written.
     """
+    named = list(paths)
+    refuse_as_output(output, inspector.file, *named)
     summary = Summary(fitted=inspector.appearances)
     worst: list[tuple[float, int, Verdict]] = []  # a heap
-    listed = list(expand(paths, summary.notes))
+    listed = list(expand(named, summary.notes))
     rows: list[tuple[float, str]] = []
     verdicts = progress_bar(inspector.score(listed, summary.notes), "scoring", len(listed), progress)
     for number, verdict in enumerate(map(summary.add, verdicts)):
@@ -68,12 +72,17 @@ def write_report(
 def _page(inspector: Inspector, summary: Summary, rows: list[tuple[float, str]], worst: list[Verdict]) -> str:
     threshold, detector = inspector.threshold, inspector.detector
     scores, good = [score for score, _ in rows], list(threshold.scores)
+    figures = []
+    for verdict in worst:
+        try:
+            figures.append(_figure(verdict, detector.map_scale or 1.0, detector.value_range))
+        except ImageFileError as error:  # it was there when it was scored
+            summary.notes.append(f"Not shown: {str(error).splitlines()[0]}")
     notes = [*summary.sentences(), *(f"At fit: {note}" for note in inspector.notes)] or ["Nothing."]
     how = (
         "squeezed to" if inspector.tiling is None else f"in tiles of {inspector.tiling.side} pixels, seen at"
     )
     size = detector.image_shape[1]
-    figures = [_figure(verdict, detector.map_scale or 1.0, detector.value_range) for verdict in worst]
     limits = [*(np.quantile(scores, [0, 0.995]) if scores else []), good[0], good[-1], threshold.value]
     values = {
         "title": "Inspection report",
@@ -81,7 +90,7 @@ def _page(inspector: Inspector, summary: Summary, rows: list[tuple[float, str]],
         "threshold": f"{threshold.value:.5g}",
         "words": html.escape(threshold.words()),
         "notes": "".join(f"<li>{html.escape(note)}</li>" for note in notes),
-        "shown": f"{plural(len(worst), 'photograph')} of {len(rows):,}. Click one to see it at its own size.",
+        "shown": f"{plural(len(figures), 'photograph')} of {len(rows):,}. Click one to see it at its own size.",
         "gallery": "".join(figures),
         "rows": "".join(_row(score, name, threshold.value) for score, name in sorted(rows, reverse=True)),
         "about": html.escape(

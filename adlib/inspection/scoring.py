@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import itertools
 import json
+import math
+import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from adlib.data.images import ImageFileError
+from adlib.data.outputs import refuse_as_output, refuse_maps_among
 from adlib.files import as_path, write_atomic
 from adlib.inspection.drift import Appearance, unlike
 from adlib.inspection.inputs import Source, plural
@@ -37,6 +43,8 @@ class Summary:
         notes: what was left out, in sentences.
         fitted: what the images looked like that the detector was fitted to; `Inspector.appearances`.
         seen: what these look like.
+        examples: remark -> of the smallest image that it was made of: pixels, and name and size in words.
+        scores: the smallest and the largest.
     """
 
     good: int = 0
@@ -46,6 +54,8 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     fitted: Sequence[Appearance] = ()
     seen: list[Appearance] = field(default_factory=list)
+    examples: dict[str, tuple[int, str]] = field(default_factory=dict)
+    scores: tuple[float, float] = (math.inf, -math.inf)
 
     def add(self, verdict: Verdict) -> Verdict:
         """Count one verdict, and give it back."""
@@ -53,6 +63,12 @@ class Summary:
         self.defective += bool(verdict.defective)
         self.good += verdict.defective is False
         self.remarks.update(verdict.remarks)
+        width, height = verdict.size or (0, 0)
+        for remark in verdict.remarks:
+            here = width * height, f"'{verdict.file}', {width} x {height} pixels"
+            self.examples[remark] = min(self.examples.get(remark, here), here, key=lambda each: each[0])
+        if verdict.score is not None:
+            self.scores = min(self.scores[0], verdict.score), max(self.scores[1], verdict.score)
         if verdict.appearance and len(self.seen) < SEEN:
             self.seen.append(verdict.appearance)
         return verdict
@@ -60,7 +76,15 @@ class Summary:
     def sentences(self) -> list[str]:
         """Notes and remarks, each once; and warnings where most images are defective or look otherwise."""
         read = self.good + self.defective
-        counted = [f"{count} of {plural(read, 'image')} {what}." for what, count in self.remarks.items()]
+        counted = [
+            f"{count} of {plural(read, 'image')} {what} (e.g. {self.examples[what][1]})."
+            for what, count in self.remarks.items()
+        ]
+        if self.scores[0] == self.scores[1] and len(set(self.seen)) > 1:
+            counted.append(
+                f"All of these different images have the same score, {self.scores[0]:.6g}: the detector says nothing "
+                "about them. Fit another one."
+            )
         if read >= 10 and self.defective > read / 2:
             counted.append(
                 f"{self.defective} of {read} images are called defective. Unless they are, these images are unlike the "
@@ -108,10 +132,15 @@ def score_files(
 
     Raises:
         ImageFileError: something could not be read, and strict is True.
+        ValueError: table or maps would be written over what is read, or among the photographs.
         OSError: table or maps cannot be written.
     """
     summary, rows, places = Summary(fitted=inspector.appearances), [], _Places()
     named = list(paths)
+    if table is not None:
+        refuse_as_output(table, inspector.file, *named)
+    if maps is not None:
+        refuse_maps_among(maps, named)
     listed: Iterable[Source | Verdict] = expand(_with_standard_input(named), summary.notes)
     if "-" not in map(str, named):  # the bar knows the end only of what can be listed
         listed = list(listed)
@@ -190,18 +219,36 @@ def _line(verdict: Verdict) -> str:
 def _with_standard_input(paths: Iterable[str | Path]) -> Iterator[str | Path]:
     for path in paths:
         if str(path) == "-":
-            names = _names(sys.stdin)
+            names = _names(getattr(sys.stdin, "buffer", None) or sys.stdin)
             yield next(names, NOTHING_NAMED)
             yield from names
         else:
             yield path
 
 
-def _names(lines: Iterable[str]) -> Iterator[str]:
-    """Paths, one a line or with zero bytes between them, as `find -print0` writes; a byte-order mark is passed over."""
-    for number, line in enumerate(lines):
-        text = line.rstrip("\r\n") if number else line.rstrip("\r\n").removeprefix("\ufeff")
-        yield from filter(None, text.split("\0"))
+def _names(lines: Iterable[bytes | str]) -> Iterator[str]:
+    """Paths, one a line or with zero bytes between them, as `find -print0` writes, each as soon as it is there.
+
+    A byte-order mark is passed over, UTF-16 is read as such, and a line that is no UTF-8 as the system's name of a file
+    or, where there is none, in Windows' code page.
+    """
+    rest = iter(lines)
+    first = next(rest, b"")
+    rest = itertools.chain([first], rest)
+    if isinstance(first, bytes) and first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        whole = b"".join(each for each in rest if isinstance(each, bytes))
+        rest = iter(whole.decode("utf-16", "replace").splitlines())
+    for number, line in enumerate(rest):
+        text = line if isinstance(line, str) else "\0".join(map(_decoded, line.split(b"\0")))
+        yield from filter(None, re.split(r"[\r\n\0]", text if number else text.removeprefix("\ufeff")))
+
+
+def _decoded(name: bytes) -> str:
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        named = os.fsdecode(name)
+        return named if os.path.exists(named.rstrip("\r\n")) else name.decode("cp1252", "replace")
 
 
 class _Places:

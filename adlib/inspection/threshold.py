@@ -63,8 +63,15 @@ class Threshold:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Threshold:
-        """The inverse of `to_dict`."""
-        return cls(values["value"], values["false_alarms"], tuple(values["scores"]))
+        """The inverse of `to_dict`.
+
+        Raises:
+            KeyError, TypeError: values are missing, or are no finite numbers.
+        """
+        threshold = cls(values["value"], values["false_alarms"], tuple(values["scores"]))
+        if not threshold.scores or not all(map(math.isfinite, (threshold.value, *threshold.scores))):
+            raise TypeError(f"the threshold is {threshold.value}, from {len(threshold.scores)} scores")
+        return threshold
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -84,6 +91,12 @@ class Threshold:
     def constant(self) -> bool:
         """Whether all scores are equal: such a detector says nothing about these images."""
         return len(self.scores) > 1 and self.scores[0] == self.scores[-1]
+
+    @property
+    def saturated(self) -> int:
+        """How many of the scores are equal to the largest, where they are not all: 0 if only one is."""
+        ties = self.scores.count(self.scores[-1])
+        return 0 if ties == 1 or self.constant else ties
 
     @property
     def expected(self) -> float:
@@ -114,6 +127,11 @@ class Threshold:
             text += (
                 f" Too few for {one_in(self.false_alarms)}: that needs {self.needed}; the threshold is the largest "
                 "score of a good image."
+            )
+        if self.saturated:
+            text += (
+                f" {self.saturated} of them share the largest score, {self.scores[-1]:.6g}: if no score can be larger, "
+                "no defect will be called one; look at their scores."
             )
         if self.constant:
             text += " All of them have the same score: this detector says nothing about these images; try another."

@@ -166,7 +166,7 @@ def update(root: Path, record: Mapping[str, Any], reason: str, *, inside: bool =
     for metric in touched & record["metrics"].keys():
         old, number = entries.get(metric), record["metrics"][metric]
         measured = {key: old[key] for key in MEASURED if key in old} if old else {}
-        new[metric] = {"value": number["value"], "tolerance": _tolerance(old, number["value"]), **measured}
+        new[metric] = {"value": number["value"], "tolerance": _tolerance(old, number), **measured}
     return _write(root, record, reason, new, gone=touched - record["metrics"].keys())
 
 
@@ -236,9 +236,9 @@ def _change(metric: str, old: Mapping[str, Any] | None, value: float, half: floa
     return text if math.isclose(before, half) else f"{text}, band +-{before:.3g} -> +-{half:.3g}"
 
 
-def _tolerance(old: Mapping[str, Any] | None, value: float) -> float:
-    """Width of a new band: as before, else the larger of 0.05 and a tenth, until it is measured."""
-    return old["tolerance"] if old else max(0.05, math.fabs(value) / 10)
+def _tolerance(old: Mapping[str, Any] | None, number: Mapping[str, Any]) -> float:
+    """Width of a new band until it is measured: as before, else as reported, else the larger of 0.05 and a tenth."""
+    return old["tolerance"] if old else number.get("tolerance", max(0.05, math.fabs(number["value"]) / 10))
 
 
 def _source(record: Mapping[str, Any]) -> str:

@@ -80,12 +80,17 @@ def line(record: Mapping[str, Any], night: str, outcome: str) -> dict[str, Any]:
 
 
 def runs(workspace: Workspace, profile: str) -> list[dict[str, Any]]:
-    """Every run in the history, oldest first, each once."""
-    by_id: dict[str, dict[str, Any]] = {}
+    """Every run in the history, oldest first, each once; of a chapter and night the last.
+
+    A night that was killed between a chapter's line and its own record repeats that chapter.
+    """
+    by_night: dict[tuple[str, str], dict[str, Any]] = {}
     for source in (committed_path(workspace, profile), path(workspace, profile)):
         if source.is_file():
-            by_id |= {each["id"]: each for each in results.read(source)}
-    return sorted(by_id.values(), key=lambda each: each["started_at"])
+            by_night |= {
+                (each["chapter"], each.get("night", each["id"])): each for each in results.read(source)
+            }
+    return sorted(by_night.values(), key=lambda each: each["started_at"])
 
 
 def keep(workspace: Workspace, profile: str, sources: Iterable[Path] = ()) -> int:

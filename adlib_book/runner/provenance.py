@@ -31,7 +31,7 @@ def reported(notebook: Any) -> dict[str, dict[str, Any]]:
                 raise ValueError(
                     f"metric {name!r} is reported twice in this chapter; give the second another name."
                 )
-            metrics[name] = {"value": detail["value"], "limits": detail["limits"]}
+            metrics[name] = {key: value for key, value in detail.items() if key != "name"}
     return metrics
 
 

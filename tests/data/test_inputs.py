@@ -71,6 +71,8 @@ def test_grey_frames_of_every_shape(frames):
         (np.zeros((32, 32, 3), np.float32), TypeError, r"np\.rint\(image \* 255\)\.astype\(np\.uint8\)"),
         (np.full((32, 32), 300.0), TypeError, r"say what is black and white"),
         (np.zeros((32, 32), np.int64), TypeError, r"image\.astype\(np\.uint8\)"),
+        (np.array(["a.png"]), TypeError, r"array\.tolist\(\)"),
+        (np.ma.masked_array(np.zeros((32, 32), np.uint8), mask=True), ValueError, r"image\.filled\(0\)"),
         (np.zeros((32, 32), bool), TypeError, r"astype\(np\.uint8\) \* 255"),
         ([], ValueError, r"the sequence is empty"),
         ([np.zeros((2, 32, 32, 3), np.uint8)], ValueError, r"images\[0\] has the shape .*expected one frame"),
@@ -133,6 +135,7 @@ def test_every_path_that_a_person_types(tmp_path, monkeypatch):
     expected = as_images(folder / "ein bild.png", COLOUR).images
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path / "my parts")
+    monkeypatch.setenv("PARTS", str(folder))
     composed = unicodedata.normalize("NFC", str(folder))
     for typed in (
         str(folder),
@@ -148,6 +151,10 @@ def test_every_path_that_a_person_types(tmp_path, monkeypatch):
         folder.name,
         f"./{folder.name}/../{folder.name}",
         (folder / "ein bild.png").as_uri(),
+        (folder / "ein bild.png").as_uri().replace("file:///", "FILE:/"),  # as pathlib writes it
+        "$PARTS",
+        "${PARTS}/ein bild.png",
+        f"..\\my parts\\{folder.name}\\ein bild.png",
         f"{folder}/*.png",
         f"{tmp_path}/**/*.png",
     ):
@@ -161,6 +168,14 @@ def test_every_path_that_a_person_types(tmp_path, monkeypatch):
     with pytest.raises(TypeError, match="path is None"):
         load("folder", path=None)
     assert as_path("~nobody-of-that-name/x").name == "x"
+    for typed in (
+        "~/new.csv",
+        "$PARTS/../../new.csv",
+        (tmp_path / "new.csv").as_uri(),
+        f"'{tmp_path}/new.csv'",
+    ):
+        assert as_path(typed).resolve() == tmp_path / "new.csv"  # nothing is there yet
+    assert as_path("new folder/new.csv").as_posix() == "new folder/new.csv"
 
 
 def test_a_listing_says_what_it_passed_over(tmp_path):

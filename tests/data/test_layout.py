@@ -470,3 +470,35 @@ def test_groups_that_contradict_each_other_are_refused(folder):
         load_folder(folder, size=8)
     (folder / "groups.csv").write_text("sep=;\nfile;group\ntrain/good/000.png;1\nelsewhere.png;1\n")
     assert "1 lines of groups.csv name no image of the folder." in load_folder(folder, size=8).notes
+
+
+def test_groups_beside_columns_with_other_separators_in_them(folder):
+    rows = [
+        '"sep=;"',
+        '"file";"group";"size, mm"',
+        '"train/good/000.png";"a";"1,5"',
+        'train/good/001.png;"a\n";2,5;;',
+        "",
+    ]
+    (folder / "groups.csv").write_text("\r\n".join(rows))
+    assert len(np.unique(load_folder(folder, size=8).groups)) == 27 - 1
+
+
+@pytest.mark.parametrize("place", ["defect_masks/dent", "test/Segmentation", "dent_mask"])
+def test_folders_of_masks_by_many_names(folder, place):
+    (folder / place).parent.mkdir(exist_ok=True)
+    (folder / "ground_truth/dent").rename(folder / place)
+    shutil.rmtree(folder / "ground_truth")
+    split = load("folder", path=folder, size=16)
+    assert kinds_of(split) == ["crack", "dent", "good"]
+    truth = split.test.open("test")
+    assert truth.masks[truth.kinds == "dent"].any(axis=(1, 2)).all()
+
+
+def test_looking_for_masks_starts_no_other_program(tmp_path):
+    """Two files of one name: which is the mask is told by their colours, also where one is no image at all."""
+    write_image(tmp_path / "a.png", 90)
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    write_image(tmp_path / "b.png", 90)
+    with pytest.raises(ImageFileError, match=r"a\.jpg' cannot be read: cannot identify"):
+        load_folder(tmp_path, size=8)

@@ -334,3 +334,20 @@ def test_a_resume_file_of_another_run_is_refused(tiny_split, tmp_path):
             tiny_split.train, progress="quiet", resume=file
         )
     assert file.read_bytes() == before
+
+
+def test_scores_that_are_no_numbers_give_neither_threshold_nor_verdict(tiny_split, monkeypatch):
+    """NaN is above no threshold: each image would pass as normal."""
+    detector = make_detector("pca", tiny_split.image_shape, "smoke")
+    train(detector, tiny_split, tiny_split.validation)
+    step = detector.inference_step
+
+    def broken(images):
+        seen = step(images)
+        return seen._replace(scores={name: score * torch.nan for name, score in seen.scores.items()})
+
+    monkeypatch.setattr(detector, "inference_step", broken)
+    with pytest.raises(ValueError, match="the score of image 0 is nan, so no verdict can be given"):
+        detector.predict(tiny_split.validation.images)
+    with pytest.raises(ValueError, match="so no threshold can be set"):
+        detector.calibrate(tiny_split.validation)

@@ -15,7 +15,8 @@ import pytest
 from discs import disc, write_discs
 from PIL import Image
 
-from adlib.inspection import Inspector
+from adlib.inspection import Inspector, Verdict, fit_inspector
+from adlib.inspection.scoring import score_files
 from adlib_book import cli
 
 
@@ -117,6 +118,67 @@ def test_standard_input_as_other_programs_write_it(adlib, model, parts, monkeypa
     monkeypatch.setattr("sys.stdin", io.StringIO("\ufeff" + names))
     _, out, _ = adlib("score", model, "-")
     assert (len(out.splitlines()), "unreadable" in out) == (2, False)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("between", ["\r\n", "\r"])
+def test_lists_of_other_systems_are_read(adlib, model, tmp_path, monkeypatch, encoding, between):
+    (tmp_path / "Größe").mkdir()
+    for name in ("ä.png", "b.png"):
+        disc(1).save(tmp_path / "Größe" / name)
+    listed = between.join([f"{tmp_path}/Größe/ä.png", f'"{tmp_path}\\Größe\\b.png"', ""]).encode(encoding)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listed)))
+    code, out, _ = adlib("score", model, "-")
+    assert (code, len(out.splitlines())) == (0, 2)
+
+
+def test_the_list_that_is_read_is_not_written_over(adlib, model, tmp_path, monkeypatch):
+    (tmp_path / "list.txt").write_text("a.png\n")
+    with (tmp_path / "list.txt").open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        code, _, err = adlib("score", model, "-", "--csv", tmp_path / "list.txt")
+    assert (code, "is read for this" in err) == (1, True)
+
+
+def test_paths_are_what_was_typed(adlib, model, parts, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PARTS", str(parts))
+    monkeypatch.chdir(parts.parent)
+    for typed in ("$PARTS/train/good", parts.as_uri() + "/train/good", f"{parts.name}\\train\\good"):
+        assert len(adlib("score", model.as_uri(), typed)[1].splitlines()) == 12, typed
+        assert adlib("doctor", typed)[0] == 10, typed
+        assert adlib("fit", typed, "-o", "~/again.safetensors", "--detector", "pca", "--size", 16)[0] == 0, (
+            typed
+        )
+    assert (tmp_path / "again.safetensors").is_file()
+    for command in (
+        ("fit", "", "-o", "x"),
+        ("score", "", parts),
+        ("report", model, parts, "-o", ""),
+        ("doctor", ""),
+    ):
+        code, _, err = adlib(*command)
+        assert (code, "expected the path" in err) == (1, True), command
+
+
+def test_links_that_lead_nowhere_are_said(adlib, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "dead.png").symlink_to("nowhere.png")
+    for typed in ("loop.png", "dead.png", "*.png"):
+        code, out, _ = adlib("score", model, typed)
+        assert (code, "is a link that leads nowhere" in out) == (3, True)
+
+
+def test_scores_that_are_all_the_same_are_said(parts, monkeypatch):
+    inspector = fit_inspector(parts, "pca", size=16, profile="smoke")
+    monkeypatch.setattr(Inspector, "_judge", lambda self, opened, seen: Verdict(
+        opened.name, 1.0, True, opened.size, appearance=opened.appearance
+    ))  # fmt: skip
+    summary = score_files(inspector, [parts / "test"], lambda line: None)
+    assert any(
+        "All of these different images have the same score, 1:" in note for note in summary.sentences()
+    )
 
 
 def test_empty_standard_input_is_no_clean_bill(adlib, model, monkeypatch):

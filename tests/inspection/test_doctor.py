@@ -39,11 +39,18 @@ def jitter(folder) -> None:
     write_discs(folder, 50, 0, start=5, jitter=0.08)
 
 
+def compress_and_turn(folder) -> None:
+    copy = Image.open(folder / "train/good/0000.png").transpose(Image.Transpose.ROTATE_90)
+    copy.save(folder / "test/good/again.jpg", quality=95)
+
+
 CASES = {
     "too few": lambda folder: [file.unlink() for file in sorted((folder / "train/good").iterdir())[12:]],
     "duplicates across sides": lambda folder: shutil.copy(
         folder / "train/good/0000.png", folder / "test/scratch/again.png"
     ),
+    "copies across sides": compress_and_turn,
+    "small": lambda folder: Image.new("RGB", (1, 1), (90, 90, 90)).save(folder / "train/good/dot.png"),
     "duplicates": lambda folder: shutil.copy(folder / "train/good/0000.png", folder / "train/good/again.png"),
     "brightness decides": lambda folder: brighten(folder, "scratch"),
     "light": lambda folder: brighten(folder, "good"),
@@ -58,7 +65,11 @@ CASES = {
     "unreadable": lambda folder: (folder / "train/good/broken.png").write_bytes(b"x"),
     "left out": lambda folder: (folder / "train/good/notes.txt").write_text("x"),
 }  # fmt: skip
-ALSO = {"oblong": {"sizes"}}
+ALSO = {
+    "oblong": {"sizes"},
+    "bit depths or channels": {"duplicates"},
+    "small": {"sizes", "blank"},
+}  # in 16 bits, it is the same picture
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
 from discs import disc, write_discs
 from PIL import Image
+from safetensors.torch import save_file
 
 from adlib.data.images import ImageFileError
-from adlib.detectors import Detector
+from adlib.detectors import Detector, Examination
+from adlib.files import read_tensors
+from adlib.inspection import tiles
 from adlib.inspection.inputs import find_good, find_labelled
 from adlib.inspection.inspector import Inspector, fit_inspector
+from adlib.inspection.report import write_report
+from adlib.inspection.scoring import score_files
 
 SMALL = {"size": 16, "profile": "smoke"}
 
@@ -66,16 +74,50 @@ def test_a_frame_gets_the_score_of_its_file_however_it_is_held(folder, inspector
     expected = next(inspector.score(file)).score
     image = Image.open(file)
     frame = np.asarray(image)
-    for picture in (str(file), image, frame, frame[..., 0], frame[None]):
+    read_only = frame.copy()
+    read_only.setflags(write=False)
+    for picture in (
+        *(str(file), image, frame, frame[..., 0], frame[None]),
+        *(frame[..., :1], frame[None, ..., :1], np.dstack([frame, np.full(frame.shape[:2], 255, np.uint8)])),
+        *(np.asfortranarray(frame), frame[::-1][::-1], read_only, frame.view(np.recarray)),
+        *(np.ma.masked_array(frame, mask=False), torch.from_numpy(frame.copy()).permute(2, 0, 1)[None]),
+        *(np.array([str(file)]), np.array([str(file)], object)),
+    ):
         (verdict,) = inspector.score(picture)
         assert verdict.score == pytest.approx(expected), type(picture)
 
 
-@pytest.mark.parametrize("frame", [np.zeros((8, 8)), np.zeros((3, 8, 8), np.uint8), np.zeros(5, np.uint8)])
-def test_a_frame_that_could_mean_several_things_is_refused_with_the_line_that_mends_it(inspector, frame):
+@pytest.mark.parametrize(
+    ("frame", "mend"),
+    [
+        (np.zeros((8, 8)), "np.rint(image * 255).astype(np.uint8)"),
+        (np.zeros((3, 8, 8), np.uint8), "np.moveaxis(image, 0, -1)"),
+        (np.zeros((2, 3, 8, 8), np.uint8), "images.transpose(0, 2, 3, 1)"),
+        (np.zeros((3, 8, 3), np.uint8), "image[None]"),
+        (np.zeros(5, np.uint8), "pass the frames as a list"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), "np.moveaxis(image, 0, -1)"),
+        (np.zeros((8, 8), complex), "It holds no grey levels"),
+        (np.full((8, 8), np.nan), "Some of its values are no numbers"),
+        (np.ma.masked_array(np.zeros((8, 8), np.uint8), mask=True), "image.filled(0)"),
+        ([None], "expected a path, an array or a Pillow image"),
+    ],
+)
+def test_a_frame_that_could_mean_several_things_is_refused_with_the_line_that_mends_it(
+    inspector, frame, mend
+):
     (verdict,) = inspector.score(frame)
     assert verdict.score is None
-    assert "expected uint8 or uint16, (H, W) or (H, W, 3) in RGB" in verdict.error
+    assert mend in verdict.error
+    with pytest.raises(ValueError, match=re.escape(mend)):
+        fit_inspector(frame if isinstance(frame, list) else [np.asanyarray(frame)] * 2, "pca", **SMALL)
+
+
+@pytest.mark.parametrize("nothing", [None, 3, b"a.png"])
+def test_what_holds_no_images_is_refused(inspector, nothing):
+    with pytest.raises(TypeError, match="expected paths, arrays or Pillow images"):
+        next(inspector.score(nothing))
+    with pytest.raises(TypeError, match="expected paths, arrays or Pillow images"):
+        fit_inspector(nothing, "pca", **SMALL)
 
 
 def test_twelve_bits_are_twelve_bits_at_fit_and_at_score(tmp_path):
@@ -89,8 +131,10 @@ def test_twelve_bits_are_twelve_bits_at_fit_and_at_score(tmp_path):
     assert inspector.detector.value_range == (0, 4095)
     assert "0 is black and 4095 is white" in " ".join(inspector.notes)
     again = Inspector.load(inspector.save(tmp_path / "part.safetensors"))
-    (of_file,), (of_frame,) = again.score(files[12]), again.score(frames[12])
-    assert of_file.score == of_frame.score
+    (of_file,), (of_frame,), (swapped,) = map(again.score, (files[12], frames[12], frames[12].astype(">u2")))
+    assert of_file.score == of_frame.score == swapped.score
+    turned_round = fit_inspector([frame.astype(">u2") for frame in frames[:12]], "pca", **SMALL)
+    assert turned_round.threshold == inspector.threshold
     assert of_file.brightness == pytest.approx(frames[12].mean() * 255 / 4095, abs=1)
 
 
@@ -138,6 +182,40 @@ def test_what_is_squeezed_left_out_and_there_twice_is_said(tmp_path):
         assert said in notes
     with pytest.raises(ImageFileError, match=r"broken\.png"):
         fit_inspector(tmp_path, "pca", strict=True, **SMALL)
+
+
+def test_what_was_enlarged_is_said_from_twofold_on(folder, tmp_path):
+    for side in (1, 8, 9):
+        Image.new("L", (side, side), 90).save(tmp_path / f"{side}.png")
+    inspector = fit_inspector([tmp_path / "1.png", *good_files(folder)], "pca", **SMALL)
+    assert (
+        "Enlarged at least twofold, to 16 x 16 pixels: 1 image, the smallest from 1 x 1." in inspector.notes
+    )
+    lines: list[str] = []
+    summary = score_files(inspector, [tmp_path], lines.append, as_json=True)
+    said = [bool(json.loads(line)["remarks"]) for line in lines[:-1]]
+    assert said == [True, True, False]
+    example = f"(e.g. '{tmp_path / '1.png'}', 1 x 1 pixels)."
+    sentence = f"2 of 3 images were enlarged at least twofold, to 16 x 16 pixels {example}"
+    assert sentence in summary.sentences()
+    assert sentence in json.loads(lines[-1])["summary"]["notes"]
+    write_report(inspector, [tmp_path], tmp_path / "page.html")
+    assert "2 of 3 images were enlarged at least twofold" in (tmp_path / "page.html").read_text()
+
+
+def test_grey_among_coloured_images_is_said(folder):
+    red = [
+        Image.fromarray(np.asarray(Image.open(file)) // np.array([1, 2, 3], np.uint8))
+        for file in good_files(folder)
+    ]
+    inspector = fit_inspector([*red[:6], Image.open(good_files(folder)[6])], "pca", **SMALL)
+    assert "1 of 7 images are grey, the others coloured: all have three channels." in inspector.notes
+    (verdict,) = inspector.score(Image.new("L", (32, 32)))
+    assert verdict.remarks == ("are grey; their value stands in all three channels",)
+
+
+def good_files(folder):
+    return sorted((folder / "train/good").iterdir())
 
 
 def test_a_detector_that_compares_place_by_place_is_warned_of_parts_that_move():
@@ -205,15 +283,42 @@ def test_which_images_are_good_is_understood(tmp_path, files, good):
 
 
 MIXED = (["a/1.png", "b/2.png"], ["train/a/1.png", "train/b/2.png"], ["ok/1.png", "good/1.png"])
+MIXED += (["train/good/1.png", "training/good/1.png"], ["val/1.png", "validation/1.png", "good/1.png"])
+MIXED += (
+    ["good/1.png", "good/NG/2.png"],
+    ["ok/train/1.png", "ok/test/2.png"],
+    ["train/1.png", "val/ok/bad/1.png"],
+)
 
 
 @pytest.mark.parametrize("files", MIXED)
 def test_or_asked_about(tmp_path, files):
     for name in files:
-        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         disc(0).save(tmp_path / name)
-    with pytest.raises(ValueError, match=r"which are good|sound good"):
+    with pytest.raises(
+        ValueError, match=r"which are good|sound good|mean the same|lies among the good images"
+    ):
         find_good(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["OK/1.png", "x.png"], "in no folder of good images or of a kind: 1 image directly in"),
+        (["train/good/1.png", "train/x.png"], "1 image directly in"),
+        (["train/good/1.png", "val/good/2.png", "val/scratch/3.png"], "Not used: 'scratch'."),
+        (["1.png", "__MACOSX/2.png"], "hidden or in folders of the system: 1 image file"),
+        (["OK/1.png", "defect_masks/1.png"], "Not used: 'defect_masks'."),
+    ],
+)
+def test_what_lies_beside_the_good_images_is_said(tmp_path, files, said):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        disc(0).save(tmp_path / name)
+    good = find_good(tmp_path)
+    assert len(good.train) == 1
+    assert any(said in note for note in good.notes), good.notes
 
 
 def test_labels_come_from_the_folders(folder, tmp_path):
@@ -222,6 +327,12 @@ def test_labels_come_from_the_folders(folder, tmp_path):
     assert notes == ()
     with pytest.raises(ValueError, match="adlib score"):
         find_labelled(folder / "train/good")
+    for name in ("OK/1.png", "NG/2.png", "scratch_masks/2.png", "x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        disc(0).save(tmp_path / name)
+    labelled, (note,) = find_labelled(tmp_path)
+    assert [kind for _, kind in labelled] == ["NG", "good"]
+    assert "1 image directly in" in note
 
 
 def test_a_score_that_is_no_number_is_an_error_of_its_image(inspector, monkeypatch):
@@ -251,6 +362,37 @@ def test_files_that_are_foreign_damaged_changed_or_newer_are_refused_by_name(ins
             Inspector.load(path)
     with pytest.raises(FileNotFoundError, match="no file"):
         Inspector.load(tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize("part", ["adlib", "inspection"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "2"}', '{"format": 1, "threshold": {}}'])
+def test_headers_of_another_hand_are_refused_by_name(inspector, tmp_path, part, text):
+    """Without a digest, as files of early versions are."""
+    tensors, header = read_tensors(inspector.save(tmp_path / "part.safetensors"))
+    save_file(tensors, tmp_path / "part.safetensors", header | {part: text})
+    with pytest.raises(ValueError, match=r"part\.safetensors holds no"):
+        Inspector.load(tmp_path / "part.safetensors")
+
+
+def test_a_threshold_that_nothing_exceeds_is_refused(inspector, tmp_path):
+    tensors, header = read_tensors(inspector.save(tmp_path / "part.safetensors"))
+    beside = header["inspection"].replace(repr(inspector.threshold.value), "NaN", 1)
+    save_file(tensors, tmp_path / "part.safetensors", header | {"inspection": beside})
+    with pytest.raises(ValueError, match="the threshold is nan"):
+        Inspector.load(tmp_path / "part.safetensors")
+
+
+def test_good_images_without_a_score_are_no_threshold(folder, monkeypatch):
+    monkeypatch.setattr(tiles.Detector, "examine", broken_examine)
+    with pytest.raises(
+        ValueError, match=r"cannot set the threshold: its map holds values that are no numbers"
+    ):
+        fit_inspector(folder, "pca", **SMALL)
+
+
+def broken_examine(detector, images):
+    scores = {detector.config.score: torch.zeros(len(images))}
+    return Examination(scores, torch.full((len(images), 16, 16), float("nan")), images)
 
 
 def test_newer_files_and_detectors_without_a_threshold_are_told_from_those(inspector, tmp_path, monkeypatch):

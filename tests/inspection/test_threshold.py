@@ -54,6 +54,15 @@ def test_equal_scores_are_said():
     assert Threshold.from_scores([1.0] * 60).expected == pytest.approx(1 / 61)
 
 
+def test_a_largest_score_that_several_share_is_said():
+    """Where scores end, as those of a sigmoid do at 1, nothing exceeds the threshold."""
+    assert (
+        "3 of them share the largest score, 1:"
+        in Threshold.from_scores([0.2, 0.5, 1.0, 1.0, 1.0], 0.3).words()
+    )
+    assert "share the largest" not in Threshold.from_scores([0.2, 0.2, 0.5], 0.3).words()
+
+
 def test_it_survives_json():
     threshold = Threshold.from_scores([0.1, 0.2, 0.3], 0.3)
     assert Threshold.from_dict(threshold.to_dict()) == threshold

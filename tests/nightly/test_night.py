@@ -170,7 +170,11 @@ def test_a_number_fails_the_night_not_only_outside_its_band(workspace, quiet, sc
         for second in range(12):
             record = a_record("02_tiny", 0.56 - second / 200, 0) | {"id": str(second)}
             ledger.add(
-                history.line(record | {"started_at": f"2026-01-01T00:00:{second:02}+00:00"}, "n", "passed")
+                history.line(
+                    record | {"started_at": f"2026-01-01T00:00:{second:02}+00:00"},
+                    f"night {second}",
+                    "passed",
+                )
             )
     night = quiet()
     assert night.exit_code == 1
@@ -189,6 +193,27 @@ def test_a_night_that_was_killed_goes_on_without_repeating(workspace, quiet, scr
     assert len(history.runs(workspace, "smoke")) == 3
     quiet()
     assert len(calls) == 7, "a night that has ended is over: the next one begins anew"
+
+
+def test_a_night_killed_before_it_has_saved_an_outcome_has_one_line_of_history_for_it(
+    workspace, quiet, scripted, monkeypatch
+):
+    save = Night.save
+
+    def killed(night, folder):
+        if "02_tiny" in night.outcomes:
+            raise KeyboardInterrupt
+        save(night, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Night, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            quiet()
+    night = quiet()
+    assert scripted[1] == ["01_tiny", "02_tiny", "02_tiny", "03_tiny"]
+    lines = history.runs(workspace, "smoke")
+    assert [line["chapter"] for line in lines] == ["01_tiny", "02_tiny", "03_tiny"]
+    assert {line["night"] for line in lines} == {night.id}
 
 
 @pytest.fixture
