@@ -232,6 +232,7 @@ function ask(message, words) {
   status.textContent = words;
   progress("loading", 0);
   work.hidden = false;
+  now.scrollIntoView({ block: "nearest" });
   for (const each of root.querySelectorAll("button, input")) if (!work.contains(each)) each.disabled = true;
   root.setAttribute("aria-busy", "true");
   started().postMessage(message);
@@ -256,6 +257,13 @@ function refuse(words) {
   status.textContent = "";
 }
 
+// Lets a step begin at the top of the window, for eyes and for a screen reader.
+function goTo(step) {
+  const heading = step.querySelector("h2");
+  heading.focus({ preventScroll: true });
+  heading.scrollIntoView({ block: "start" });
+}
+
 const heard = {
   progress: ({ words, done }) => progress(words, done),
   cancelled() {
@@ -276,7 +284,7 @@ const heard = {
     steps.learnt.hidden = false;
     exampleButton.hidden = !example.learnt;
     status.textContent = `Learnt from ${learnt.images} good photographs. Now the others.`;
-    steps.learnt.querySelector("h2").focus();
+    goTo(steps.learnt);
   },
   verdict({ number, ...verdict }) {
     Object.assign(verdicts[number], verdict, { there: true });
@@ -287,7 +295,7 @@ const heard = {
     rest();
     draw();
     status.textContent = counts.textContent;
-    steps.results.querySelector("h2").focus();
+    goTo(steps.results);
   },
   saved({ blob }) {
     rest();
@@ -332,7 +340,7 @@ function propose(files, { side: pixels, tiles: count, words }) {
     make(
       "p",
       {},
-      `${words} Squeezed to ${SEEN} × ${SEEN} pixels they lose what is thinner than a pixel there. In tiles of ${pixels} pixels they keep it; that is ${count} a photograph, and takes about as many times as long.`,
+      `${words} Squeezed to ${SEEN} × ${SEEN} pixels they lose what is thinner than a pixel there. Cut into tiles of ${pixels} pixels they lose less; that is ${count} a photograph, and takes about as many times as long.`,
     ),
     make(
       "div",
@@ -582,6 +590,16 @@ function enlarge(verdict) {
     make("div", { class: "try-scroll", tabindex: 0 }, frame),
   );
   picture.showModal();
+  showWorst(frame.parentElement, verdict);
+}
+
+// Where a photograph is larger than the window, its most suspicious place is in the middle.
+function showWorst(scroller, { map, rows, columns, width, height }) {
+  const worst = map.indexOf(map.reduce((most, each) => Math.max(most, each)));
+  scroller.scrollTo(
+    (((worst % columns) + 0.5) / columns) * width - scroller.clientWidth / 2,
+    ((Math.floor(worst / columns) + 0.5) / rows) * height - scroller.clientHeight / 2,
+  );
 }
 
 function table() {

@@ -36,9 +36,11 @@ export function advice(sizes, seen) {
     large = sizes.filter((size) => shorter(size) > LARGE * seen).length;
   if (2 * Math.max(oblong, large) <= sizes.length) return null;
   const side = large > oblong ? Math.ceil(shorter(middle) / LARGE) : Math.max(LEAST_SIDE, shorter(middle));
+  const many = Math.max(oblong, large),
+    which = many === sizes.length ? `These ${many}` : `${many} of these ${sizes.length}`;
   return {
     side,
     tiles: placesOf(middle, { side, overlap: OVERLAP }).length,
-    words: `${Math.max(oblong, large)} of these ${sizes.length} photographs are ${large > oblong ? "large" : "oblong"} (such as ${middle.width} × ${middle.height} pixels).`,
+    words: `${which} photographs are ${large > oblong ? "large" : "oblong"} (such as ${middle.width} × ${middle.height} pixels).`,
   };
 }
