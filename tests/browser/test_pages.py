@@ -310,6 +310,24 @@ def test_a_digit_is_drawn_and_judged_as_python_would(visit):
     assert words.inner_text() != drawn
 
 
+@pytest.mark.parametrize("name", [SCRUBBER, "notebooks/04_cae_vs_sdn"])
+def test_a_digit_is_drawn_with_a_finger(visit, name):
+    page = visit(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True).open(name)
+    board = widget(page, ".adlib-easel")
+    surface, words = board.locator("canvas").first, board.locator(".adlib-spoken")
+    surface.scroll_into_view_if_needed()
+    box, before = surface.bounding_box(), words.inner_text()
+    finger = page.context.new_cdp_session(page)
+    for kind, share in (("Start", 0.2), ("Move", 0.4), ("Move", 0.6), ("Move", 0.8), ("End", None)):
+        points = [{"x": box["x"] + 0.5 * box["width"], "y": box["y"] + share * box["height"]}] if share else []
+        finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    page.wait_for_timeout(100)
+    assert words.inner_text().startswith("Score 0.") and words.inner_text() != before
+    assert surface.bounding_box() == box, "the page has scrolled under the finger"
+    middle = "each => each.getContext('2d').getImageData(128, 128, 1, 1).data[0]"
+    assert surface.evaluate(middle) == 255
+
+
 def drawing_score(place: int) -> float:
     """The score of the board's first example by one of its networks, from the state of the executed notebook."""
     executed = nbformat.read(Workspace(ROOT).executed("f1_auto_encoders", "smoke")[0], as_version=4)

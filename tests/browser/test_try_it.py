@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import json
 import re
 import time
 from pathlib import Path
@@ -152,6 +153,51 @@ def test_a_detector_of_the_page_is_read_by_python_and_the_other_way_round(trial,
         ".try-summary"
     )
     agree(trial.judge([large, *others]), tiles, [large, *others])
+
+
+def write_strip(folder: Path, number: int, scratch: bool) -> Path:
+    """Two discs in one oblong photograph of 300 x 120 pixels."""
+    left, right = (disc(10 * number + half, side=150, scratch=scratch and half == 1) for half in (0, 1))
+    strip = Image.new("RGB", (300, 150))
+    strip.paste(left, (0, 0))
+    strip.paste(right, (150, 0))
+    file = folder / f"{number:02}.png"
+    strip.crop((0, 15, 300, 135)).save(file)
+    return file
+
+
+def smaller_settings(size: int, crops: int, **config):
+    """What answers for settings.json, for a detector that is quick to learn; most features are taken twice."""
+
+    def answer(route) -> None:
+        settings = route.fetch().json()
+        fixed = json.loads(settings["fixed"])
+        for each in (settings, fixed):
+            each["config"] |= config
+        route.fulfill(json=settings | {"size": size, "crops": crops, "kept": 4, "fixed": json.dumps(fixed)})
+
+    return answer
+
+
+def test_oblong_photographs_are_asked_about_and_their_tiles_are_learnt_as_python_learns_them(
+    trial, tmp_path, monkeypatch
+):
+    good, others = ([write_strip(tmp_path, number, number > 7) for number in part] for part in (range(5), range(5, 10)))
+    small, memory = {"input_size": 64, "memory": 100}, 3 * 64**2 * 2 * len(good)  # two tiles of each
+    monkeypatch.setattr("adlib.inspection.inspector.MEMORY", memory)
+    python = fit_inspector(good, size=64, tile=120, device="cpu", **small)
+    trial.reader.context.route("**/settings.json", smaller_settings(64, memory, **small))
+    trial.page.locator("input[type=file]").nth(0).set_input_files(good)
+    trial.page.click("text=Learn in tiles of 120 pixels")
+    assert trial.done("^Learnt").startswith("Learnt from 5 good")
+    assert "10 of 15 tiles were learnt from" in trial.page.inner_text(".try-summary")
+    agree(trial.judge(others), python, others)
+    theirs = Inspector.load(trial.save(tmp_path / "tiles.safetensors"), "cpu")
+    agree(trial.judge(others), theirs, others)
+    assert theirs.threshold.value == pytest.approx(python.threshold.value, abs=1e-3)
+    assert (theirs.tiling, theirs.notes) == (python.tiling, python.notes)
+    assert theirs.detector.identity() == python.detector.identity()
+    assert theirs.detector.map_scale == pytest.approx(python.detector.map_scale, abs=1e-3)
 
 
 def test_nothing_heavy_is_loaded_before_a_click_that_says_how_much_and_work_can_be_cancelled(trial, site):

@@ -192,6 +192,7 @@ function render({ model, el }) {
     untouched = false;
   };
   board.addEventListener("pointerdown", (event) => {
+    if (!event.isPrimary) return; // a second finger
     board.setPointerCapture(event.pointerId);
     begin();
     last = place(event);
@@ -199,7 +200,7 @@ function render({ model, el }) {
     soon();
   });
   board.addEventListener("pointermove", (event) => {
-    if (!last) return;
+    if (!last || !event.isPrimary) return;
     const next = place(event);
     line(last, next);
     last = next;

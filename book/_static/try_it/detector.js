@@ -3,10 +3,11 @@
 import { Memory, project, wellSpread } from "./memory.js";
 import { pythonJson, writeTensors } from "./model_file.js";
 import { Photograph, Refused } from "./photographs.js";
-import { Generator, permutation } from "./random.js";
+import { Generator, choice, permutation } from "./random.js";
 import { thresholdFor } from "./threshold.js";
+import { MOST_TILES, placesOf, rounded } from "./tiles.js";
 
-export const MOST_GOOD = 200; // photographs to learn from; their features stay in memory, 0.6 MB each
+export const MOST_GOOD = 200; // photographs to learn from
 const LEAST_GOOD = 2;
 const MOST_OF_A_MAP = 512; // pixels of the longer side of a map that is given to the page
 
@@ -46,9 +47,10 @@ export class Detector {
   }
 }
 
-// Learns from good photographs: {detector, images, scores, threshold, mapScale, brightness, fingerprint, notes, errors}.
-// files: in order. say(words, done) is awaited between steps, done from 0 to 1; it throws to cancel.
-export async function learn(network, files, falseAlarms, say) {
+// Learns from good photographs: {detector, tiling, images, scores, threshold, mapScale, brightness, notes, errors, ...}.
+// files: in order; tiling: {side, overlap}, or null to squeeze them. say(words, done) is awaited between steps, done from 0
+// to 1; it throws to cancel.
+export async function learn(network, files, tiling, falseAlarms, say) {
   const { settings } = network,
     { config, size, seed } = settings;
   if (files.length > MOST_GOOD)
@@ -56,25 +58,37 @@ export async function learn(network, files, falseAlarms, say) {
       `That is ${files.length} photographs; this page learns from up to ${MOST_GOOD}. Take fewer, or adlib fit.`,
     );
   const blank = new Detector(network, config, size, 3, null),
+    { depth } = blank.geometry,
+    quota = Math.max(1, Math.floor(Math.floor(settings.crops / (3 * size ** 2)) / Math.max(1, files.length))),
     images = [],
     errors = [],
     twice = [],
     digests = new Set();
-  let squeezed = 0;
+  let room = settings.kept;
   for (const [number, file] of files.entries()) {
-    await say(`reading ${number + 1} of ${files.length}`, (0.35 * number) / files.length);
+    const words = `reading ${number + 1} of ${files.length}`;
+    await say(words, (0.35 * number) / files.length);
     try {
-      const image = await readGood(file, size);
+      const image = await studied(file, size, tiling, (count) => choice(seed, number, count, Math.min(quota, count)));
       if (digests.has(image.digest)) {
         twice.push(file.name);
         continue;
       }
       digests.add(image.digest);
-      squeezed += image.squeezed;
-      images.push({ ...image, features: blank.features(image.pixels) });
+      images.push(image);
+      if (image.crops.length > room) continue;
+      room -= image.crops.length;
+      const kept = [];
+      for await (const features of seen(blank, image)) {
+        kept.push(features);
+        await say(words, (0.35 * (number + kept.length / image.crops.length)) / files.length);
+      }
+      image.features = kept;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       errors.push({ file: file.name, error: error.message });
+    } finally {
+      delete images.at(-1)?.pixels; // once looked at
     }
   }
   if (images.length < LEAST_GOOD)
@@ -86,22 +100,33 @@ export async function learn(network, files, falseAlarms, say) {
   const folds = Array.from({ length: Math.min(settings.folds, images.length) }, (_, first) =>
     order.filter((_, at) => at % settings.folds === first),
   );
+  const sets = [...folds.map((fold) => images.filter((_, at) => !fold.includes(at))), images];
+  const groups = await candidates(blank, sets, images, (share) => say("looking once more", 0.35 + 0.1 * share));
   let mapScale = 0;
   const channels = images.some((image) => image.coloured) ? 3 : 1;
   for (const [number, fold] of folds.entries()) {
-    const others = images.filter((_, at) => !fold.includes(at));
     const words = `threshold, part ${number + 1} of ${folds.length}`;
-    const memory = await remember(settings, others, (share) => say(words, 0.35 + 0.12 * (number + share)));
+    const memory = await remember(config, depth, groups.shift(), (share) =>
+      say(words, 0.45 + 0.1 * (number + share / 2)),
+    );
     const part = new Detector(network, config, size, channels, memory);
-    for (const at of fold) {
-      await say(words, 0.35 + 0.12 * (number + 1));
-      const { score, map } = part.examine(images[at].features);
+    for (const [place, at] of fold.entries()) {
+      const done = (share) => say(words, 0.45 + 0.1 * (number + 0.5 + (place + share) / fold.length / 2));
+      await done(0);
+      const { score, map } = await judgedGood(part, images[at], tiling, done);
       scores.push(score);
       mapScale = quantile(map, settings.map_quantile, mapScale);
     }
     memory.dispose();
   }
-  const memory = await remember(settings, images, (share) => say("learning from all of them", 0.83 + 0.17 * share));
+  const memory = await remember(config, depth, groups.shift(), (share) =>
+    say("learning from all of them", 0.85 + 0.15 * share),
+  );
+  const [squeezed, taken, cut] = [
+    images.filter(({ width, height }) => !tiling && width !== height).length,
+    images.reduce((sum, { crops }) => sum + crops.length, 0),
+    images.reduce((sum, { tiles }) => sum + tiles, 0),
+  ];
   const notes = [
     ...errors
       .slice(0, 1)
@@ -112,9 +137,11 @@ export async function learn(network, files, falseAlarms, say) {
     ...(squeezed
       ? [`Not square, squeezed to ${size} x ${size} pixels: ${plural(squeezed, "image")}; --tile keeps their shape.`]
       : []),
+    ...(taken < cut ? [`${counted(taken)} of ${counted(cut)} tiles were learnt from, drawn at random.`] : []),
   ];
   return {
     detector: new Detector(network, config, size, channels, memory),
+    tiling,
     images: images.length,
     scores,
     threshold: thresholdFor(scores, falseAlarms),
@@ -128,41 +155,107 @@ export async function learn(network, files, falseAlarms, say) {
   };
 }
 
-export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+const counted = (count) => count.toLocaleString("en");
+export const plural = (count, noun) => `${counted(count)} ${noun}${count === 1 ? "" : "s"}`;
 
-async function readGood(file, size) {
+// What is to be known of a good photograph. `crops`: the places of the tiles to learn from, [null] where it is squeezed;
+// `tiles`: how many there are. draw(count) chooses the crops.
+async function studied(file, size, tiling, draw) {
   const photograph = await Photograph.open(file);
   try {
-    return { ...photograph.squeezed(size, true), squeezed: photograph.width !== photograph.height };
+    const places = tiling ? tilesOf(photograph, tiling) : [null],
+      { width, height } = photograph;
+    const crops = draw(places.length).map((number) => places[number]);
+    return { ...photograph.squeezed(size, true), file, width, height, tiling, crops, tiles: places.length };
   } finally {
     photograph.close();
   }
 }
 
-// The memory of what good images show, chosen as `_learn` of patch_memory does.
-async function remember(settings, images, say) {
-  const { config, seed } = settings,
-    { depth, places } = geometry(settings, config, settings.size);
-  const generator = new Generator(seed),
-    total = places * images.length;
-  generator.bits(); // two numbers are drawn when a detector is made
-  generator.bits();
-  const drawn = generator.permutation(total).subarray(0, config.candidates).sort();
-  const candidates = new Float32Array(drawn.length * depth);
-  for (const [row, place] of drawn.entries()) {
-    const from = (place % places) * depth;
-    candidates.set(images[Math.floor(place / places)].features.subarray(from, from + depth), row * depth);
+// The features of each crop of a good photograph, one after the other: kept ones, or taken anew.
+async function* seen(detector, { features, crops, tiling, file, pixels }) {
+  if (features) {
+    yield* features;
+    return;
   }
+  if (!tiling && pixels) {
+    yield detector.features(pixels);
+    return;
+  }
+  const photograph = await Photograph.open(file);
+  try {
+    for (const place of crops)
+      yield detector.features(
+        place ? photograph.tile(...place, tiling.side, detector.size) : photograph.squeezed(detector.size).pixels,
+      );
+  } finally {
+    photograph.close();
+  }
+}
+
+// Score and map of a good photograph, looked at in the way that all others will be.
+async function judgedGood(detector, image, tiling, say) {
+  const { features, crops, tiles } = image;
+  if (!tiling) for await (const each of seen(detector, image)) return detector.examine(each);
+  const photograph = await Photograph.open(image.file);
+  try {
+    const kept = features && crops.length === tiles ? features : null;
+    return await examineTiled(detector, photograph, tiling, say, kept);
+  } finally {
+    photograph.close();
+  }
+}
+
+// For each set of images the places that its memory is chosen from, drawn as `_learn` of patch_memory does:
+// [{values: Float32Array (N, depth), generator}]. The features of no image are needed twice for it.
+async function candidates(detector, sets, images, say) {
+  const { config, seed } = detector.network.settings,
+    { depth, places } = detector.geometry;
+  const groups = sets.map((members) => {
+    const generator = new Generator(seed),
+      total = places * members.reduce((sum, { crops }) => sum + crops.length, 0);
+    generator.bits(); // two numbers are drawn when a detector is made
+    generator.bits();
+    const drawn = generator.permutation(total).slice(0, config.candidates).sort();
+    return {
+      members: new Set(members),
+      generator,
+      drawn,
+      values: new Float32Array(drawn.length * depth),
+      row: 0,
+      first: 0,
+    };
+  });
+  for (const [number, image] of images.entries()) {
+    if (!image.features) await say(number / images.length);
+    const here = groups.filter(({ members }) => members.has(image));
+    for await (const features of seen(detector, image)) {
+      if (!image.features) await say(number / images.length);
+      for (const group of here) {
+        const { drawn, values, first } = group;
+        for (; drawn[group.row] < first + places; group.row++) {
+          const from = (drawn[group.row] - first) * depth;
+          values.set(features.subarray(from, from + depth), group.row * depth);
+        }
+        group.first += places;
+      }
+    }
+  }
+  return groups;
+}
+
+// The memory of what good images show, chosen from candidates as there.
+async function remember(config, depth, { values, generator }, say) {
   const directions = generator.normal(depth * config.projection);
   const rows = await wellSpread(
-    project(candidates, depth, directions, config.projection),
+    project(values, depth, directions, config.projection),
     config.projection,
     config.memory,
     say,
   );
   const memory = new Float32Array(rows.length * depth);
   for (const [number, row] of rows.entries())
-    memory.set(candidates.subarray(row * depth, (row + 1) * depth), number * depth);
+    memory.set(values.subarray(row * depth, (row + 1) * depth), number * depth);
   return new Memory(memory, depth);
 }
 
@@ -217,7 +310,7 @@ export function toFile(learnt, threshold, settings, digestOfText) {
       false_alarms: threshold.falseAlarms,
       scores: [...scores].sort((a, b) => a - b),
     },
-    tiling: null,
+    tiling: learnt.tiling,
     images: learnt.images,
     fingerprint: digestOfText([...learnt.digests].sort().join("")).slice(0, 16),
     brightness: learnt.brightness,
@@ -249,7 +342,11 @@ export async function judge({ detector, mapScale, tiling }, file, say) {
     const grey = Uint8Array.from(map, (value) =>
       Math.min(255, Math.round((value * 127.5) / Math.max(mapScale || 1, 1e-12))),
     );
-    const remark = tiling || width === height ? "" : `is not square and was squeezed to ${size} x ${size} pixels`;
+    const squeezed = !tiling && width !== height ? `is not square and was squeezed to ${size} x ${size} pixels` : "";
+    const remark =
+      tiling && Math.min(width, height) < tiling.side
+        ? `is smaller than a tile of ${tiling.side} pixels and was continued by its mirror image`
+        : squeezed;
     const thumbnail = await photograph.thumbnail(360);
     return { score: seen.score, map: grey, rows, columns, thumbnail, width, height, remark };
   } finally {
@@ -257,23 +354,17 @@ export async function judge({ detector, mapScale, tiling }, file, say) {
   }
 }
 
-// Where tiles begin along an axis: evenly, the last flush with the end.
-function starts(length, { side, overlap }) {
-  if (length <= side) return [0];
-  const stride = Math.max(1, Math.floor(side * (1 - overlap))),
-    last = Math.ceil((length - side) / stride),
-    step = (length - side) / last;
-  return Array.from({ length: last + 1 }, (_, number) => rounded(number * step));
-}
-
-// Halves to the even neighbour, as NumPy has it.
-function rounded(value) {
-  const up = Math.round(value);
-  return up - value === 0.5 && up % 2 ? up - 1 : up;
+function tilesOf(photograph, tiling) {
+  const places = placesOf(photograph, tiling);
+  if (places.length <= MOST_TILES) return places;
+  throw new Refused(
+    `would be cut into ${counted(places.length)} tiles; this page takes up to ${counted(MOST_TILES)}. Take larger tiles, or adlib fit.`,
+  );
 }
 
 // {score, map, rows, columns}: the score of the worst tile, and the maps of all blended so that no seam shows.
-async function examineTiled(detector, photograph, tiling, say) {
+// kept: features of all tiles, where they are there.
+async function examineTiled(detector, photograph, tiling, say, kept) {
   const { side } = tiling,
     mapSide = Math.min(detector.size, side),
     scale = mapSide / side;
@@ -283,13 +374,12 @@ async function examineTiled(detector, photograph, tiling, say) {
   const total = new Float32Array(rows * columns),
     weight = new Float32Array(rows * columns);
   const ramp = Float32Array.from({ length: mapSide }, (_, at) => Math.min(at + 1, mapSide - at));
-  const places = starts(photograph.height, tiling).flatMap((top) =>
-    starts(photograph.width, tiling).map((left) => [top, left]),
-  );
+  const places = tilesOf(photograph, tiling);
   let worst = -Infinity;
   for (const [number, [top, left]] of places.entries()) {
     await say(number / places.length);
-    const { score, map } = detector.examine(detector.features(photograph.tile(top, left, side, detector.size)));
+    const features = kept?.[number] ?? detector.features(photograph.tile(top, left, side, detector.size)),
+      { score, map } = detector.examine(features);
     worst = Math.max(worst, score);
     const first = top + side >= photograph.height ? rows - mapSide : rounded(top * scale), // the last ends at the end
       begin = left + side >= photograph.width ? columns - mapSide : rounded(left * scale),

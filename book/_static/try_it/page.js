@@ -1,8 +1,10 @@
 // The page "Try it on your images": what is seen and pressed. All that takes long is done by worker.js.
 import { cost, oneIn, words as thresholdWords } from "./threshold.js";
+import { LEAST_SIDE, OVERLAP, advice } from "./tiles.js";
 
 const root = document.getElementById("try-it");
-const RATE = 0.02; // of false alarms, as adlib fit asks for
+const RATE = 0.02, // of false alarms, as adlib fit asks for
+  SEEN = 256; // pixels of the side of what the detector looks at, likewise
 const TYPES = "image/png,image/jpeg,image/webp,image/avif,image/bmp";
 
 let worker = null,
@@ -96,6 +98,29 @@ const goodZone = zone(
   button(`Take 20 solar cells (${exampleMegabytes} MB)`, takeExample),
   button("Open a detector file", () => modelInput.click()),
 );
+const whole = make("input", { type: "radio", name: "try-how", checked: true }),
+  tiles = make("input", { type: "radio", name: "try-how" }),
+  side = make("input", {
+    type: "number",
+    min: LEAST_SIDE,
+    step: 1,
+    value: SEEN,
+    "aria-label": "Side of a tile, pixels",
+    oninput: () => (tiles.checked = true),
+  });
+const how = make(
+  "fieldset",
+  { class: "try-how" },
+  make("legend", {}, "How photographs are looked at"),
+  make("label", { class: "try-check" }, whole, `whole, squeezed to ${SEEN} × ${SEEN} pixels`),
+  make("span", { class: "try-check" }, make("label", { class: "try-check" }, tiles, "in tiles of"), side, "pixels"),
+);
+const question = make("div", {
+  class: "try-question",
+  role: "group",
+  "aria-label": "Whole or in tiles?",
+  hidden: true,
+});
 const otherZone = zone("Drop the photographs to be judged here.", "Choose photographs", judge);
 const exampleButton = button("Take 12 others, half of them defective", judgeExample, { hidden: true });
 otherZone.querySelector(".try-buttons").append(exampleButton);
@@ -143,6 +168,8 @@ const steps = {
     make("h2", { id: "try-1" }, "1. Good photographs"),
     goodZone,
     modelInput,
+    how,
+    question,
     make(
       "p",
       { class: "try-note" },
@@ -205,6 +232,7 @@ function ask(message, words) {
   status.textContent = words;
   progress("loading", 0);
   work.hidden = false;
+  now.scrollIntoView({ block: "nearest" });
   for (const each of root.querySelectorAll("button, input")) if (!work.contains(each)) each.disabled = true;
   root.setAttribute("aria-busy", "true");
   started().postMessage(message);
@@ -229,6 +257,13 @@ function refuse(words) {
   status.textContent = "";
 }
 
+// Lets a step begin at the top of the window, for eyes and for a screen reader.
+function goTo(step) {
+  const heading = step.querySelector("h2");
+  heading.focus({ preventScroll: true });
+  heading.scrollIntoView({ block: "start" });
+}
+
 const heard = {
   progress: ({ words, done }) => progress(words, done),
   cancelled() {
@@ -249,7 +284,7 @@ const heard = {
     steps.learnt.hidden = false;
     exampleButton.hidden = !example.learnt;
     status.textContent = `Learnt from ${learnt.images} good photographs. Now the others.`;
-    steps.learnt.querySelector("h2").focus();
+    goTo(steps.learnt);
   },
   verdict({ number, ...verdict }) {
     Object.assign(verdicts[number], verdict, { there: true });
@@ -260,7 +295,7 @@ const heard = {
     rest();
     draw();
     status.textContent = counts.textContent;
-    steps.results.querySelector("h2").focus();
+    goTo(steps.results);
   },
   saved({ blob }) {
     rest();
@@ -275,9 +310,62 @@ function learn(files) {
   teach(files);
 }
 
-function teach(files) {
+async function teach(files) {
   if (!files.length) return refuse("No file there. Choose photographs of good parts.");
-  ask({ kind: "learn", files: sorted(files), falseAlarms: RATE }, `Learning from ${files.length} photographs.`);
+  question.hidden = true;
+  if (tiles.checked) return teachTiled(files, Number(side.value));
+  const advised = advice(await sizesOf(files), SEEN);
+  if (advised && !busy) propose(files, advised);
+  else teachHow(files, null);
+}
+
+function teachHow(files, tiling) {
+  question.hidden = true;
+  ask({ kind: "learn", files: sorted(files), tiling, falseAlarms: RATE }, `Learning from ${files.length} photographs.`);
+}
+
+function teachTiled(files, pixels) {
+  if (Number.isInteger(pixels) && pixels >= LEAST_SIDE) return teachHow(files, { side: pixels, overlap: OVERLAP });
+  refuse(`Tiles of ${side.value || "no"} pixels: take a whole number from ${LEAST_SIDE} on.`);
+}
+
+// Photographs that would lose much are squeezed only where the reader says so.
+function propose(files, { side: pixels, tiles: count, words }) {
+  const cut = button(`Learn in tiles of ${pixels} pixels`, () => {
+    tiles.checked = true;
+    side.value = pixels;
+    teachTiled(files, pixels);
+  });
+  question.replaceChildren(
+    make(
+      "p",
+      {},
+      `${words} Squeezed to ${SEEN} × ${SEEN} pixels they lose what is thinner than a pixel there. Cut into tiles of ${pixels} pixels they lose less; that is ${count} a photograph, and takes about as many times as long.`,
+    ),
+    make(
+      "div",
+      { class: "try-buttons" },
+      cut,
+      button("Squeeze them all the same", () => teachHow(files, null)),
+    ),
+  );
+  question.hidden = false;
+  alert.hidden = true;
+  status.textContent = "";
+  cut.focus();
+}
+
+// {width, height} of those files that the browser shows.
+async function sizesOf(files) {
+  const size = (file) =>
+    new Promise((resolve) => {
+      const image = new Image(),
+        done = (answer) => (URL.revokeObjectURL(image.src), resolve(answer));
+      image.onload = () => done({ width: image.naturalWidth, height: image.naturalHeight });
+      image.onerror = () => done(null);
+      image.src = URL.createObjectURL(file);
+    });
+  return (await Promise.all(files.map(size))).filter(Boolean);
 }
 
 function open(file) {
@@ -502,6 +590,16 @@ function enlarge(verdict) {
     make("div", { class: "try-scroll", tabindex: 0 }, frame),
   );
   picture.showModal();
+  showWorst(frame.parentElement, verdict);
+}
+
+// Where a photograph is larger than the window, its most suspicious place is in the middle.
+function showWorst(scroller, { map, rows, columns, width, height }) {
+  const worst = map.indexOf(map.reduce((most, each) => Math.max(most, each)));
+  scroller.scrollTo(
+    (((worst % columns) + 0.5) / columns) * width - scroller.clientWidth / 2,
+    ((Math.floor(worst / columns) + 0.5) / rows) * height - scroller.clientHeight / 2,
+  );
 }
 
 function table() {

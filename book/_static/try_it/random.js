@@ -54,20 +54,9 @@ export class Generator {
   }
 }
 
-// numpy.random.default_rng(seed).permutation(count): PCG64 (O'Neill 2014), seeded by NumPy's SeedSequence.
+// numpy.random.default_rng(seed).permutation(count).
 export function permutation(seed, count) {
-  const next = pcg64(seedWords(seed));
-  let spare = null;
-  const bits = () => {
-    if (spare !== null) {
-      const value = spare;
-      spare = null;
-      return value;
-    }
-    const both = next();
-    spare = Number(both >> 32n);
-    return Number(both & 0xffffffffn);
-  };
+  const bits = halves(pcg64(seedWords([seed])));
   const order = Array.from({ length: count }, (_, number) => number);
   for (let i = count - 1; i > 0; i--) {
     const mask = 2 ** (32 - Math.clz32(i)) - 1;
@@ -79,8 +68,41 @@ export function permutation(seed, count) {
   return order;
 }
 
-// SeedSequence(seed).generate_state(8): eight words of 32 bits; the seed has at most 32.
-function seedWords(seed) {
+// sorted(default_rng(SeedSequence(seed).spawn(child + 1)[child]).choice(total, count, replace=False)) of NumPy, for a total
+// of at most 10,000: Floyd's algorithm, whole numbers below a bound by Lemire 2019.
+export function choice(seed, child, total, count) {
+  const bits = halves(pcg64(seedWords([seed, 0, 0, 0, child])));
+  const below = (bound) => {
+    let product;
+    do product = BigInt(bits()) * BigInt(bound);
+    while (Number(product & 0xffffffffn) < 2 ** 32 % bound);
+    return Number(product >> 32n);
+  };
+  const chosen = new Set();
+  for (let last = total - count; last < total; last++) {
+    const number = last ? below(last + 1) : 0;
+    chosen.add(chosen.has(number) ? last : number);
+  }
+  return [...chosen].sort((some, other) => some - other);
+}
+
+// Numbers of 64 bits as twice as many of 32, the lower half first.
+function halves(next) {
+  let spare = null;
+  return () => {
+    if (spare !== null) {
+      const value = spare;
+      spare = null;
+      return value;
+    }
+    const both = next();
+    spare = Number(both >> 32n);
+    return Number(both & 0xffffffffn);
+  };
+}
+
+// SeedSequence.generate_state(8): eight words of 32 bits, from the seed's words and, after four of them, the child's number.
+function seedWords(entropy) {
   let constant = 0x43b0d7e5;
   const hash = (value) => {
     value ^= constant;
@@ -92,11 +114,14 @@ function seedWords(seed) {
     const value = Math.imul(0xca01f9dd, some) - Math.imul(0x4973f715, other);
     return (value ^ (value >>> 16)) >>> 0;
   };
-  const pool = [seed, 0, 0, 0].map(hash);
+  const pool = [0, 1, 2, 3].map((i) => hash(entropy[i] ?? 0));
   for (let from = 0; from < 4; from++) {
     for (let to = 0; to < 4; to++) {
       if (from !== to) pool[to] = mix(pool[to], hash(pool[from]));
     }
+  }
+  for (const word of entropy.slice(4)) {
+    for (let to = 0; to < 4; to++) pool[to] = mix(pool[to], hash(word));
   }
   let second = 0x8b51f9dd;
   return Array.from({ length: 8 }, (_, number) => {
@@ -107,6 +132,7 @@ function seedWords(seed) {
   });
 }
 
+// PCG64 (O'Neill 2014).
 function pcg64(words) {
   const all = (1n << 128n) - 1n,
     multiplier = 47026247687942121848144207491837523525n;

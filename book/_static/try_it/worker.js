@@ -65,9 +65,9 @@ const summary = ({ tiling, scores, threshold, falseAlarms, images, notes, errors
 });
 
 const work = {
-  async learn({ files, falseAlarms }) {
+  async learn({ files, tiling, falseAlarms }) {
     await start();
-    const fresh = await learn(network, files, falseAlarms, say);
+    const fresh = await learn(network, files, tiling, falseAlarms, say);
     learnt?.detector.memory.dispose();
     learnt = fresh;
     postMessage({ kind: "learnt", ...summary(learnt), saves: true });
