@@ -225,10 +225,13 @@ def is_coloured(image: Image.Image) -> bool:
 
 
 def pixel_digest(image: Image.Image) -> str:
-    """16 hex digits of a picture of mode "L" or "RGB": equal for equal pixels, however the file stores them."""
-    if image.mode == "RGB" and not is_coloured(image):
-        image = image.getchannel(0)
-    return hashlib.blake2b(f"{image.mode} {image.size}".encode() + image.tobytes(), digest_size=8).hexdigest()
+    """16 hex digits of a picture of mode "L" or "RGB": equal for equal pixels, however a file stores them.
+
+    By SHA-256 of the size and of each colour's own: a grey picture that is stored in colour has the same.
+    """
+    planes = [hashlib.sha256(plane.tobytes()).digest() for plane in image.split()]
+    planes = planes * 3 if len(planes) == 1 else planes
+    return hashlib.sha256(repr(image.size).encode() + b"".join(planes)).hexdigest()[:16]
 
 
 def deep_values(path: Path) -> tuple[float, float] | None:

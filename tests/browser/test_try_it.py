@@ -141,6 +141,7 @@ def test_a_detector_of_the_page_is_read_by_python_and_the_other_way_round(trial,
     assert Detector.load(file, "cpu").thresholds == {"worst_patch": theirs.threshold.value}
     assert theirs.detector.identity() == python.detector.identity()
     assert (theirs.fingerprint, theirs.images, theirs.notes) == (python.fingerprint, 4, python.notes)
+    assert theirs.learnt == python.learnt
     assert theirs.brightness == pytest.approx(python.brightness)
     assert theirs.detector.map_scale == pytest.approx(python.detector.map_scale, abs=1e-3)
     assert np.allclose(theirs.appearances, python.appearances, atol=0.5)

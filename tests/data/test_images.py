@@ -7,6 +7,7 @@ from PIL import Image
 from adlib.data import image_from_file
 from adlib.data.images import (
     ImageFileError,
+    pixel_digest,
     read_image,
     read_mask,
     resize_image,
@@ -110,3 +111,10 @@ def test_one_file_gives_the_bytes_that_its_folder_gives(tmp_path):
         image_from_file(tmp_path / "colour.png", (1, 16, 16))
     with pytest.raises(FileNotFoundError, match=r"none\.png' is not a file"):
         image_from_file(tmp_path / "none.png", (1, 16, 16))
+
+
+def test_equal_pixels_have_one_digest_whether_stored_in_grey_or_in_colour():
+    grey = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    assert pixel_digest(grey) == pixel_digest(grey.convert("RGB"))
+    others = [grey.rotate(90, expand=True), Image.merge("RGB", [grey, grey, grey.point(lambda value: value + 1)])]
+    assert len({pixel_digest(image) for image in [grey, *others]}) == 3

@@ -122,12 +122,17 @@ export async function learn(network, files, tiling, falseAlarms, say) {
   const memory = await remember(config, depth, groups.shift(), (share) =>
     say("learning from all of them", 0.85 + 0.15 * share),
   );
+  const grey = images.filter(({ coloured }) => !coloured).length,
+    small = images.filter(({ width, height }) => !tiling && isEnlarged(width, height, size));
   const [squeezed, taken, cut] = [
     images.filter(({ width, height }) => !tiling && width !== height).length,
     images.reduce((sum, { crops }) => sum + crops.length, 0),
     images.reduce((sum, { tiles }) => sum + tiles, 0),
   ];
   const notes = [
+    ...(grey > 0 && grey < images.length
+      ? [`${grey} of ${images.length} images are grey, the others coloured: all have three channels.`]
+      : []),
     ...errors
       .slice(0, 1)
       .map(({ file, error }) => `Not readable and left out: ${plural(errors.length, "file")} (${file} ${error})`),
@@ -137,6 +142,14 @@ export async function learn(network, files, tiling, falseAlarms, say) {
     ...(squeezed
       ? [`Not square, squeezed to ${size} x ${size} pixels: ${plural(squeezed, "image")}; --tile keeps their shape.`]
       : []),
+    ...small
+      .sort((some, other) => some.width * some.height - other.width * other.height)
+      .slice(0, 1)
+      .map(
+        ({ width, height }) =>
+          `Enlarged at least twofold, to ${size} x ${size} pixels: ${plural(small.length, "image")}, ` +
+          `the smallest from ${width} x ${height}.`,
+      ),
     ...(taken < cut ? [`${counted(taken)} of ${counted(cut)} tiles were learnt from, drawn at random.`] : []),
   ];
   return {
@@ -155,6 +168,8 @@ export async function learn(network, files, tiling, falseAlarms, say) {
   };
 }
 
+// As ENLARGED of adlib/inspection/inspector.py.
+const isEnlarged = (width, height, size) => 2 * Math.max(width, height) <= size;
 const counted = (count) => count.toLocaleString("en");
 export const plural = (count, noun) => `${counted(count)} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -319,7 +334,8 @@ export function toFile(learnt, threshold, settings, digestOfText) {
   };
   const places = { shape: [memory.places.length / memory.depth, memory.depth], values: memory.places };
   const adlib = `${settings.fixed.slice(0, -1)}, ${pythonJson(rest).slice(1)}`;
-  return writeTensors({ "memory.places": places }, { adlib, inspection: pythonJson(inspection) });
+  const digests = [...learnt.digests].sort().join(" ");
+  return writeTensors({ "memory.places": places }, { adlib, inspection: pythonJson(inspection), learnt: digests });
 }
 
 // {score, map, rows, columns, thumbnail, width, height, remark} of a photograph; `map` is grey as `adlib score --maps`
@@ -342,11 +358,15 @@ export async function judge({ detector, mapScale, tiling }, file, say) {
     const grey = Uint8Array.from(map, (value) =>
       Math.min(255, Math.round((value * 127.5) / Math.max(mapScale || 1, 1e-12))),
     );
-    const squeezed = !tiling && width !== height ? `is not square and was squeezed to ${size} x ${size} pixels` : "";
-    const remark =
-      tiling && Math.min(width, height) < tiling.side
-        ? `is smaller than a tile of ${tiling.side} pixels and was continued by its mirror image`
-        : squeezed;
+    const remark = [
+      !tiling && width !== height && `is not square and was squeezed to ${size} x ${size} pixels`,
+      !tiling && isEnlarged(width, height, size) && `was enlarged at least twofold, to ${size} x ${size} pixels`,
+      tiling &&
+        Math.min(width, height) < tiling.side &&
+        `is smaller than a tile of ${tiling.side} pixels and was continued by its mirror image`,
+    ]
+      .filter(Boolean)
+      .join("; ");
     const thumbnail = await photograph.thumbnail(360);
     return { score: seen.score, map: grey, rows, columns, thumbnail, width, height, remark };
   } finally {

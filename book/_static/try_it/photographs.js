@@ -135,27 +135,25 @@ export class Photograph {
     const { width, height, mode } = this;
     const columns = width === size ? null : weights(width, size);
     const narrow = new Uint8Array(size * height * 3);
-    const digest = study && sha256.create().update(new TextEncoder().encode(`(${width}, ${height})`));
+    const digests = study ? Array.from({ length: mode === "L" ? 1 : 3 }, () => sha256.create()) : []; // of each colour
     const rows = Math.max(1, Math.floor(BAND / width));
     let coloured = false,
       sum = 0;
     for (let top = 0; top < height; top += rows) {
       const count = Math.min(rows, height - top),
         pixels = this.pixels(0, top, width, count);
-      const plain = study && new Uint8Array(width * count * (mode === "L" ? 1 : 3));
-      for (let from = 0, to = 0; from < pixels.length; from += 4) {
+      for (let from = 0; from < pixels.length; from += 4) {
         const red = pixels[from],
           green = pixels[from + 1],
           blue = pixels[from + 2];
         if (red !== green || red !== blue) coloured = true;
-        if (!study) continue;
-        sum += red + green + blue;
-        plain[to++] = red;
-        if (mode === "L") continue;
-        plain[to++] = green;
-        plain[to++] = blue;
+        if (study) sum += red + green + blue;
       }
-      if (study) digest.update(plain);
+      for (const [colour, digest] of digests.entries()) {
+        const plane = new Uint8Array(width * count);
+        for (let to = 0, from = colour; to < plane.length; to++, from += 4) plane[to] = pixels[from];
+        digest.update(plane);
+      }
       narrower(pixels, width, count, columns, size, narrow.subarray(top * size * 3));
     }
     const small = height === size ? narrow : lower(narrow, height, size);
@@ -166,7 +164,7 @@ export class Photograph {
       coloured,
       brightness,
       appearance: appearance(small, size),
-      digest: hexadecimal(digest.digest()),
+      digest: digestOf(width, height, digests),
     };
   }
 
@@ -203,6 +201,14 @@ export class Photograph {
 }
 
 export const hexadecimal = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+// As `pixel_digest` of adlib/data/images.py: of the size and of each colour's own; grey counts three times.
+function digestOf(width, height, digests) {
+  const whole = sha256.create().update(new TextEncoder().encode(`(${width}, ${height})`)),
+    planes = digests.map((each) => each.digest());
+  for (let colour = 0; colour < 3; colour++) whole.update(planes[colour] ?? planes[0]);
+  return hexadecimal(whole.digest()).slice(0, 16);
+}
 
 // Brightness, contrast and sharpness of RGB (size, size), as adlib/inspection/drift.py has them; that looks at grey before it
 // squeezes, which differs by less than a grey value.
