@@ -1,6 +1,6 @@
 """How fast the package is, beside what a user would take in its place: a row per claim, kept in results/.
 
-    make bench                               every row, a quarter of an hour
+    make bench                               every row, twenty minutes
     make bench ROWS="score step/64/fp32"     the rows whose names begin so; the others stay as they were measured
 
 Where the machine is busy with other work at the start, the rows go into results/bench_beside.json and the page shows
@@ -33,13 +33,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
 from adlib import load, losses, make_detector, metrics
 from adlib.averaging import WeightAverage
+from adlib.detectors import detector_names
 from adlib.devices import pick_device
 from adlib.environment import git_commit, hardware, versions
 from adlib.files import write_atomic
-from adlib_book.site.speed import Row, path
+from adlib_book.site.speed import GROWTH, ROOFLINE, Row, path, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 12.0  # for the turns of a row, at least three of them
@@ -61,20 +65,18 @@ def row(*names: str) -> Callable[[Callable[[str], Row]], Callable[[str], Row]]:
     return enter
 
 
-def in_turns(
-    ours: Call, theirs: Call, seconds: float = SECONDS, least: int = 3
-) -> tuple[list[float], list[float]]:
-    """Seconds of both, taken in turns after one turn that does not count."""
-    times: tuple[list[float], list[float]] = ([], [])
+def in_turns(*calls: Call, seconds: float = SECONDS, least: int = 3) -> list[list[float]]:
+    """Seconds of each, taken in turns after one turn that does not count."""
+    times: list[list[float]] = [[] for _ in calls]
     begin = time.perf_counter()
     for turn in itertools.count():
-        for taken, call in zip(times, (ours, theirs)):
+        for taken, call in zip(times, calls):
             start = time.perf_counter()
             call()
             synchronise()
             taken.append(time.perf_counter() - start)
         if (turn >= least and time.perf_counter() - begin > seconds) or turn == 300:
-            return times[0][1:], times[1][1:]
+            return [taken[1:] for taken in times]
 
 
 def synchronise() -> None:
@@ -183,13 +185,8 @@ def step(name: str) -> Row:
     return about.with_numbers(compared(ours, lambda: peer(images)), profile(ours))
 
 
-@row("dual")
-def dual(name: str) -> Row:
-    about = Row(
-        "Dual discriminator, one update for normal images and one for anomalies, 32 + 32 images of 32 px",
-        "the same equations as a textbook writes them: a pass for each term, plain Adam",
-        goal=3.0,
-    )
+def dual_steps() -> tuple[Any, Call, Call]:
+    """The dual discriminator, its step, and the same equations as a textbook writes them."""
     detector = make_detector("dual_discriminator", (3, 32, 32), "book")
     detector.anomalies, batch = pictures(64, 32, seed=1), pictures(32, 32)
     plain = make_detector("dual_discriminator", (3, 32, 32), "book")
@@ -223,9 +220,17 @@ def dual(name: str) -> Row:
                 loss = loss + weight.anomaly_adversarial * losses.anomaly_adversarial_loss(judge(redrawn))
             move("generator", loss)
 
-    def ours() -> None:
-        detector.training_step(detector.normalise(batch))
+    return detector, lambda: detector.training_step(detector.normalise(batch)), textbook
 
+
+@row("dual")
+def dual(name: str) -> Row:
+    about = Row(
+        "Dual discriminator, one update for normal images and one for anomalies, 32 + 32 images of 32 px",
+        "the same equations as a textbook writes them: a pass for each term, plain Adam",
+        goal=3.0,
+    )
+    _, ours, textbook = dual_steps()
     return about.with_numbers(compared(ours, textbook, least=9), profile(ours, 8))
 
 
@@ -307,8 +312,6 @@ def score(name: str) -> Row:
 @row("peak/step/64", "peak/score/64/1", "peak/score/64/32")
 def peak(name: str) -> Row:
     """How far the arithmetic is from what this processor can do: the share that no other code could save."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     _, kind, _, *count = name.split("/")
     images = pictures(int(count[0]) if count else 32, 64)
     about = Row(
@@ -323,12 +326,10 @@ def peak(name: str) -> Row:
     def call() -> None:
         detector.training_step(plain) if kind == "step" else detector.anomaly_score(images)
 
-    with FlopCounterMode(display=False) as counter:
+    with Counted() as counted:
         detector.training_step(plain) if kind == "step" else plain_score(detector, plain)
     square = torch.rand(1024, 1024, device=detector.device)
-    return about.with_numbers(
-        compared(call, lambda: square @ square, counter.get_total_flops() / (2 * 1024**3))
-    )
+    return about.with_numbers(compared(call, lambda: square @ square, counted.operations / (2 * 1024**3)))
 
 
 @torch.no_grad()
@@ -371,6 +372,132 @@ def pyod(name: str) -> Row:
     return about.with_numbers(
         compared(lambda: detector.anomaly_score(images), lambda: peer.decision_function(table))
     )
+
+
+# ---------------------------------------------------------------------- roofline
+class Counted(TorchDispatchMode):
+    """Operations of products and convolutions inside, and bytes of the inputs and outputs of all that is no view."""
+
+    operations = moved = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if count := flop_registry.get(func._overloadpacket):
+            self.operations += count(*args, **(kwargs or {}), out_val=result)
+        alias = func._schema.returns[0].alias_info if func._schema.returns else None
+        if alias is None or alias.is_write:
+            tensors = (leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor))
+            self.moved += sum(tensor.nbytes for tensor in tensors)
+        return result
+
+
+def roofline_calls(name: str) -> tuple[Call, Call]:
+    """What is timed, and the same with operations that torch can count."""
+    kind, which, *rest = name.split("/")
+    if kind == "dual":
+        _, ours, textbook = dual_steps()
+        call = ours if which == "ours" else textbook
+        return call, call
+    if kind == "anogan":
+        searching = make_detector("anogan", (3, 32, 32), "book", width=16, search_steps=10)
+        images = pictures(int(which), 32)
+        plain = searching.normalise(images)
+        return lambda: searching.anomaly_score(images), lambda: plain_score(searching, plain)
+    profile_name = "paper" if which == "64" else "book"
+    detector, images = make_detector("ganomaly", (3, 64, 64), profile_name), pictures(32, 64)
+    if rest == ["step"]:
+        plain = detector.normalise(images)
+        return lambda: detector.training_step(plain), lambda: detector.training_step(plain)
+    detector = make_detector("ganomaly", (3, 64, 64), profile_name, score="D0")
+    images = images[: 1 if rest == ["one"] else 32]
+    plain = detector.normalise(images)
+    return lambda: detector.anomaly_score(images), lambda: plain_score(detector, plain)
+
+
+@row(*(f"roofline/{name}" for name in ROOFLINE))
+def roofline(name: str) -> Row:
+    call, plain = roofline_calls(name.removeprefix("roofline/"))
+    with Counted() as counted:
+        plain()
+    square, source = (torch.rand(1024, side, device=pick_device()) for side in (1024, 65536))
+    target = torch.empty_like(source)
+    times = in_turns(call, lambda: square @ square, lambda: target.copy_(source), seconds=6, least=5)
+    taken, product, copy = map(statistics.median, times)
+    products = product * counted.operations / (2 * 1024**3)
+    copies = copy * counted.moved / (2 * source.nbytes)
+    numbers = {
+        "gflop": counted.operations / 1e9,
+        "gbyte": counted.moved / 1e9,
+        "arithmetic": 1e3 * products,
+        "traffic": 1e3 * copies,
+        "taken": 1e3 * taken,
+        "reached": max(products, copies) / taken,
+    }
+    return table_row(name).with_numbers({key: digits(value) for key, value in numbers.items()})
+
+
+def table_row(name: str) -> Row:
+    """A row without a peer."""
+    return Row(next(table.titles[name] for table in tables().values() if name in table.titles))
+
+
+# ---------------------------------------------------------------------- each alone: time and memory
+def alone(**asked: Any) -> dict[str, float]:
+    """What `alone.py` measures in a fresh process."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "alone.py"), json.dumps(asked)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@row(*(f"detector/{name}" for name in detector_names()))
+def every_detector(name: str) -> Row:
+    numbers = alone(what="detector", name=name.split("/")[1])
+    return table_row(name).with_numbers({key: digits(value) for key, value in numbers.items()})
+
+
+@row(*(f"growth/{setting}/{value}" for setting, values in GROWTH.items() for value in values))
+def growth(name: str) -> Row:
+    _, setting, value = name.split("/")
+    numbers = alone(what="detector", name="ganomaly", **{setting: int(value)})
+    return table_row(name).with_numbers({key: digits(value) for key, value in numbers.items()})
+
+
+def compared_memory(turns: list[tuple[float, float]]) -> dict[str, float]:
+    """Megabytes of both (medians), and the ratio with its extremes."""
+    ours, theirs = (statistics.median(values) for values in zip(*turns))
+    ratios = sorted(other / own for own, other in turns)
+    numbers = {"ours": ours, "theirs": theirs, "ratio": statistics.median(ratios)}
+    numbers |= {"low": ratios[0], "high": ratios[-1]}
+    return {key: digits(value) for key, value in numbers.items()} | {"turns": len(turns)}
+
+
+@row("memory/fit", "memory/load")
+def memory(name: str) -> Row:
+    if name == "memory/load":
+        about = Row(
+            "190 PNG files of 512 px, kept at that size: the most that `load` takes",
+            "the images as uint8; 0.77 means 1.3 times as much",
+            goal=0.77,
+            unit="MB",
+        )
+        with folder_of_images() as folder:
+            seen = [alone(what="read", folder=str(folder), size=512) for _ in range(3)]
+        return about.with_numbers(compared_memory([(one["memory"], one["images"]) for one in seen]))
+    about = Row(
+        "GANomaly of width 64 at 64 px from a folder: 190 files read, 5 steps of 32 images; peak of a fresh process",
+        "anomalib 2.7's `engine.fit`, 5 batches",
+        goal_mb=800.0,
+        unit="MB",
+    )
+    with folder_of_images() as folder:
+        turns = [
+            (
+                alone(what="fit", folder=str(folder))["memory"],
+                alone(what="engine", folder=str(folder))["memory"],
+            )
+            for _ in range(2)
+        ]
+    return about.with_numbers(compared_memory(turns))
 
 
 # ---------------------------------------------------------------------- import
@@ -490,8 +617,7 @@ def beside(name: str) -> Row:
 
     def measured() -> float:
         with threads(count):
-            one, _ = in_turns(call, lambda: None, seconds=2)
-        return statistics.median(one)
+            return statistics.median(in_turns(call, seconds=2)[0])
 
     alone, pressed = [], []
     for _ in range(3):
@@ -614,6 +740,31 @@ def folders(name: str) -> Row:
         return about.with_numbers(compared(ours, theirs))
 
 
+def decoded(folder: Path) -> None:
+    """Every PNG file below a folder through Pillow's decoder, one after the other, and nothing else."""
+    from PIL import Image
+
+    for file in sorted(folder.rglob("*.png")):
+        with Image.open(file) as image:
+            image.load()
+
+
+@row("load/limit")
+def decoding(name: str) -> Row:
+    about = Row(
+        "The same 190 files decoded by Pillow and nothing else: what no loader on one core can beat",
+        "torchvision's ImageFolder with transforms, read once",
+    )
+    with folder_of_images() as folder:
+
+        def theirs() -> None:
+            for part in ("train", "test"):
+                for _ in image_folder(folder / part):
+                    pass
+
+        return about.with_numbers(compared(lambda: decoded(folder), theirs, seconds=6))
+
+
 def anomalib_engine(folder: Path, batches: int) -> tuple[Any, Any, Any]:
     """anomalib's engine, its GANomaly and its data module for a folder, quiet, at 64 pixels."""
     import logging
@@ -662,6 +813,27 @@ def engine(name: str) -> Row:
             (trainer.test if test else trainer.fit)(model, datamodule=data)
 
         return about.with_numbers(compared(ours, theirs, seconds=20, least=2))
+
+
+@row("engine/limit")
+def engine_limit(name: str) -> Row:
+    about = Row(
+        "The 40 test files decoded by Pillow, one after the other, and scored by anomalib's bare model",
+        "anomalib 2.7's `engine.test`, with its metrics",
+    )
+    with folder_of_images() as folder, contextlib.redirect_stdout(sys.stderr):
+        trainer, model, data = anomalib_engine(folder, 5)
+        bare, floats = anomalib_ganomaly(64).eval(), torch.rand(40, 3, 64, 64, device=pick_device())
+
+        @torch.inference_mode()
+        def least() -> None:
+            decoded(folder / "test")
+            for part in floats.split(32):
+                bare(part)
+
+        return about.with_numbers(
+            compared(least, lambda: trainer.test(model, datamodule=data), seconds=15, least=2)
+        )
 
 
 # ---------------------------------------------------------------------- all of it

@@ -94,7 +94,8 @@ def load(name: str, *, size: int = 64, seed: int = 0, **settings: Any) -> Split:
     labelled = {"labelled": True} if data_set.labelled and cut.anomalies is not None else {}
     collect = _collect_once if data_set.cached else _collect
     collection = collect(data_set, choice, int(size), **options, **labelled)
-    return make_split(collection, name=name, settings=cut, options=options)
+    alone = not (data_set.cached or collection.shared)
+    return make_split(collection, name=name, settings=cut, options=options, in_place=alone)
 
 
 def _find(name: str) -> tuple[DataSet, str]:

@@ -31,6 +31,7 @@ class Collection:
         notes: what happened to the images on the way here, in plain sentences.
         value_range: what became 0 and 255, for images of more than 8 bits; None for others.
         good_suffices: whether the set may be without anomalies: a user's own, before the first defect was seen.
+        shared: whether `images` is held elsewhere, too, so that a split has to copy what it takes.
     """
 
     images: Tensor
@@ -44,6 +45,7 @@ class Collection:
     notes: tuple[str, ...] = ()
     value_range: tuple[float, float] | None = None
     good_suffices: bool = False
+    shared: bool = True
 
     @property
     def anomalous(self) -> np.ndarray:
@@ -52,5 +54,5 @@ class Collection:
 
 
 def stack_to_tensor(images: np.ndarray) -> Tensor:
-    """uint8 (N, C, H, W) array as a contiguous tensor of its own memory."""
+    """uint8 (N, C, H, W) array as a contiguous tensor; it shares the memory of an array that is contiguous."""
     return torch.from_numpy(np.ascontiguousarray(images))

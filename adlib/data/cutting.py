@@ -44,6 +44,7 @@ def make_split(
     name: str,
     settings: SplitSettings,
     options: dict[str, Any] | None = None,
+    in_place: bool = False,
 ) -> Split:
     """Cut a collection into train, validation and sealed test, by the rules at the top of this module.
 
@@ -52,6 +53,8 @@ def make_split(
         name: becomes the split's, and is named in errors.
         settings: how to cut.
         options: settings of the source, for the record.
+        in_place: bring the collection's images into the order of the sides instead of copying them: a large set is then
+            in memory once, and the collection is of no use afterwards.
 
     Raises:
         ValueError: a setting that this set cannot meet, or too few images for a side.
@@ -82,7 +85,9 @@ def make_split(
         available = untested if len(untested) else pool[len(injected) :]
         roles |= labelled.choose(collection, name, settings, available, injected, counts, notes)
     described = {"name": name, "settings": settings, "notes": tuple(notes), "options": dict(options or {})}
-    return _assemble(collection, roles, len(injected), described)
+    return _assemble(
+        collection, _by_role(collection.images, roles, in_place), roles, len(injected), described
+    )
 
 
 def _sides(
@@ -261,11 +266,38 @@ def _few_shot(name: str, settings: SplitSettings, train: np.ndarray) -> np.ndarr
     return settings.stream("few-shot").permutation(train)[:count]
 
 
+def _by_role(images: Tensor, roles: dict[str, np.ndarray], in_place: bool) -> dict[str, Tensor]:
+    """The images of each role: copies, or parts of `images`, which is then in their order."""
+    taken = np.concatenate(list(roles.values()))
+    rest = np.setdiff1d(np.arange(len(images)), taken)
+    if not in_place or len(taken) + len(rest) > len(images):  # an image in two roles
+        return {role: images[torch.from_numpy(index)] for role, index in roles.items()}
+    _sort_in_place(images, np.concatenate([taken, rest]).tolist())
+    parts = images.split([*map(len, roles.values()), len(rest)])
+    return dict(zip(roles, parts))
+
+
+def _sort_in_place(images: Tensor, order: list[int]) -> None:
+    """images = images[order], with room for one image more: along the cycles of the permutation."""
+    sorted_already = [False] * len(order)
+    for start in range(len(order)):
+        if sorted_already[start]:
+            continue
+        first, place = images[start].clone(), start
+        while not sorted_already[place]:
+            sorted_already[place], source = True, order[place]
+            images[place] = first if source == start else images[source]
+            place = source
+
+
 def _assemble(
-    collection: Collection, roles: dict[str, np.ndarray], contaminated: int, described: dict[str, Any]
+    collection: Collection,
+    images: dict[str, Tensor],
+    roles: dict[str, np.ndarray],
+    contaminated: int,
+    described: dict[str, Any],
 ) -> Split:
-    """The Split: images by role, and `described`, the fields of Split that are no images."""
-    images = {role: collection.images[torch.from_numpy(index)] for role, index in roles.items()}
+    """The Split: `images` by role, and `described`, the fields of Split that are no images."""
     settings = described["settings"]
     anomalies = {
         role.replace(" ", "_"): LabelledAnomalies(

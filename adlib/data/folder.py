@@ -16,22 +16,27 @@ import csv
 import hashlib
 import os
 import unicodedata
-from dataclasses import dataclass
+import zlib
+from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from adlib.data.collection import GOOD, Collection, stack_to_tensor
 from adlib.data.images import (
     ImageFileError,
+    Opened,
     ValueRange,
     checked_range,
-    deep_values,
     describe_changes,
+    measure_image,
     measured_range,
     open_image,
     parallel_map,
+    parallel_results,
     read_mask,
     resize_image,
     resize_mask,
@@ -54,7 +59,8 @@ def load_folder(
     """All images of a folder, at one size, with masks and groups where there are any.
 
     Images are grey (1 channel) if every one of them has equal red, green and blue, however it is stored; else
-    RGB. Decoding runs on threads; a folder that has not changed is decoded once per process and size.
+    RGB. Decoding runs on threads; a folder that has not changed is decoded once per process and size, unless its images
+    take more than `KEPT_BYTES`.
 
     Args:
         path: the folder that holds train/ and test/, or good images only; see `adlib.data.layout`.
@@ -83,70 +89,89 @@ def load_folder(
     files = tuple(
         (item, _stamp(item.path) + (_stamp(item.mask) if item.mask else ())) for item in layout.items
     )
-    value_range = checked_range(value_range) or measured_range(_deep_values(files), len(files), notes)
+    value_range = checked_range(value_range)
     decoded = _decode(files, size, value_range)
-    errors = [str(result) for result in decoded if isinstance(result, ImageFileError)]
+    value_range = value_range or measured_range(decoded.values, len(files), notes)
+    errors = [str(error) for error in decoded.errors.values()]
     if errors and on_error == "raise":
         raise ImageFileError(errors[0])
-    usable = [item for item, result in zip(layout.items, decoded) if isinstance(result, _Decoded)]
-    results = [result for result in decoded if isinstance(result, _Decoded)]
+    files = tuple(file for place, file in enumerate(files) if place not in decoded.errors)
+    usable = [item for item, _ in files]
     if errors:
         first_lines = "; ".join(error.splitlines()[0] for error in errors)
-        notes.insert(0, f"{len(errors)} of {len(files)} images left out: {first_lines}")
+        notes.insert(0, f"{len(errors)} of {len(layout.items)} images left out: {first_lines}")
         check_sides(Layout(root, usable), of=layout)
     notes += [*layout.notes, *hidden_note(root, layout.hidden)]
-    notes += describe_changes([result.changes for result in results], size, size)
-    images, kinds = (
-        _stack([result.image for result in results], notes),
-        np.array([item.kind for item in usable]),
-    )
-    masks, masked = _stack_masks(usable, results, notes)
+    notes += describe_changes([about.changes for about in decoded.about], size, size)
+    if 0 < (grey := sum(about.grey for about in decoded.about)) < len(usable):
+        notes.append(
+            f"{grey} of {len(usable)} images are grey, the others coloured: all have three channels."
+        )
+    masks, masked = _stack_masks(usable, [about.mask for about in decoded.about], size, notes)
     sides = np.array([item.side for item in usable]) if all(item.side for item in usable) else None
+    pictures = _equal_pictures(files, [about.key for about in decoded.about], value_range, sides is None)
     return Collection(
-        images=stack_to_tensor(images),
-        kinds=kinds,
+        images=stack_to_tensor(decoded.images),
+        kinds=np.array([item.kind for item in usable]),
         sides=sides,
         masks=masks,
         masked=masked,
-        groups=_groups(root, usable, results, sides is None, notes),
+        groups=_groups(root, usable, pictures, sides is None, notes),
         title=title or root.resolve().name,
         notes=tuple(notes),
         value_range=value_range,
         good_suffices=True,
+        shared=_is_kept(len(layout.items), size),
     )
 
 
-def _stamp(file: Path) -> tuple[int, ...]:
+def _stamp(file: Path) -> tuple[int, int]:
     """Size and time of a file, so that a changed one is decoded anew."""
-    if not file.exists():
+    try:
+        status = os.stat(file)
+    except OSError:
         return (0, 0)
-    status = file.stat()
     return (status.st_mtime_ns, status.st_size)
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    """Image (size, size[, 3]) uint8, mask (size, size) bool, what was done to it, and a digest of its own pixels."""
+class _About(NamedTuple):
+    """What is known about one picture: its mask, bool (size, size), and what was done to it.
 
-    image: np.ndarray
-    mask: np.ndarray
+    key: equal for equal pictures, and rarely for others. grey: whether it has one channel.
+    """
+
+    mask: np.ndarray | None
     changes: frozenset[str]
-    digest: bytes
+    key: tuple[int, ...]
+    grey: bool
 
 
-_Files = tuple[tuple[Item, tuple[int, ...]], ...]
+class _Decoded(NamedTuple):
+    """A folder: images uint8 (N, C, size, size) of the files that can be used, and what is known about each.
+
+    errors: place among the files -> why it cannot be used. values: (smallest, largest) of each file of more than 8
+    bits, where no value range was given.
+    """
+
+    images: np.ndarray
+    about: list[_About]
+    errors: dict[int, ImageFileError]
+    values: list[tuple[float, float]]
 
 
-@lru_cache(maxsize=4)
-def _deep_values(files: _Files) -> tuple[tuple[float, float], ...]:
-    """(smallest, largest) value of each image that holds more than 8 bits."""
-    measured = parallel_map(lambda file: deep_values(file[0].path), files)
-    return tuple(values for values in measured if values is not None)
+_File = tuple[Item, tuple[int, ...]]
+_Files = tuple[_File, ...]
+KEPT_BYTES = 2**27  # of images. A folder that takes more is decoded at every load, and in memory only once.
 
 
-def _decode(files: _Files, size: int, value_range: ValueRange | None) -> list[_Decoded | ImageFileError]:
+def _is_kept(count: int, size: int) -> bool:
+    """Whether the images of a folder stay in memory, for the next time that it is loaded."""
+    return count * 3 * size**2 <= KEPT_BYTES
+
+
+def _decode(files: _Files, size: int, value_range: ValueRange | None) -> _Decoded:
     try:
-        return _decode_cached(files, size, value_range)
+        return (_decode_once if _is_kept(len(files), size) else _decode_anew)(files, size, value_range)
     except MemoryError as error:
         raise MemoryError(
             f"{len(files)} images of {size}x{size} pixels do not fit into memory.\n"
@@ -154,36 +179,136 @@ def _decode(files: _Files, size: int, value_range: ValueRange | None) -> list[_D
         ) from error
 
 
-@lru_cache(maxsize=4)
-def _decode_cached(
-    files: _Files, size: int, value_range: ValueRange | None
-) -> list[_Decoded | ImageFileError]:
-    def read(file: tuple[Item, tuple[int, ...]]) -> _Decoded | ImageFileError:
-        item, _ = file
+def _decode_anew(files: _Files, size: int, value_range: ValueRange | None) -> _Decoded:
+    """Every file once; those that depend on a value range which all of them decide, a second time."""
+    values: list[tuple[float, float]] = []
+    waiting: list[int] = []
+    stack = _Stack(len(files), size)
+
+    def read(file: _File) -> _Result:
+        return _read(file[0], open_image(file[0].path, value_range), size)
+
+    def look(file: _File) -> _Result | None:
+        opened, deep = measure_image(file[0].path)
+        values.extend([] if deep is None else [deep])
+        return None if opened is None else _read(file[0], opened, size)
+
+    for place, result in enumerate(parallel_results(_caught(look if value_range is None else read), files)):
+        if result is None:
+            waiting.append(place)
+        else:
+            stack.put(place, result)
+    if waiting:
+        value_range = measured_range(values, len(files), [])
+        for place, result in zip(
+            waiting, parallel_results(_caught(read), [files[place] for place in waiting])
+        ):
+            stack.put(place, result)
+    return stack.decoded(values)
+
+
+_decode_once = lru_cache(maxsize=4)(_decode_anew)
+_Result = tuple[np.ndarray, _About] | ImageFileError
+
+
+def _caught(function: Callable[[_File], Any]) -> Callable[[_File], Any]:
+    """The function, with the reason as its result where a file cannot be used."""
+
+    def call(file: _File) -> Any:
         try:
-            image, changes = open_image(item.path, value_range)
-            mask = np.zeros((size, size), dtype=bool)
-            if item.mask is not None:
-                mask = resize_mask(read_mask(item.mask, image.size), size)
+            return function(file)
         except ImageFileError as error:
             return error
-        digest = hashlib.blake2b(
-            f"{image.size}".encode() + image.convert("RGB").tobytes(), digest_size=16
-        ).digest()
+
+    return call
+
+
+def _read(item: Item, opened: Opened, size: int) -> tuple[np.ndarray, _About]:
+    """Pixels, uint8 (1 or 3, size, size), of a file that was opened, and what is known about it.
+
+    Raises:
+        ImageFileError: its mask cannot be used.
+    """
+    image, changes = opened
+    mask = None if item.mask is None else resize_mask(read_mask(item.mask, image.size), size)
+    pixels = np.asarray(resize_image(image, size))
+    grey = pixels.ndim == 2 or not (pixels[..., :1] != pixels).any()
+    pixels = np.atleast_3d(pixels)[..., : 1 if grey else 3]
+    pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    key = (*image.size, zlib.crc32(pixels.data))
+    return pixels, _About(mask, changes | size_changes(image, size, size), key, grey)
+
+
+class _Stack:
+    """Pictures put where they belong as they come, so that they are in memory once: grey, until one has colours."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self._images = np.empty((count, 1, size, size), np.uint8)
+        self._about: dict[int, _About] = {}
+        self._errors: dict[int, ImageFileError] = {}
+
+    def put(self, place: int, result: _Result) -> None:
+        """What became of the file at a place."""
+        if isinstance(result, ImageFileError):
+            self._errors[place] = result
+            return
+        pixels, self._about[place] = result
+        if len(pixels) > self._images.shape[1]:
+            self._images = np.repeat(self._images, len(pixels), axis=1)
+        self._images[place] = pixels
+
+    def decoded(self, values: list[tuple[float, float]]) -> _Decoded:
+        """All of it, in the order of the files."""
+        places = sorted(self._about)
+        images = self._images[places] if self._errors else self._images
         return _Decoded(
-            np.asarray(resize_image(image, size)), mask, changes | size_changes(image, size, size), digest
+            images, [self._about[place] for place in places], dict(sorted(self._errors.items())), values
         )
 
-    return parallel_map(read, files)
+
+@lru_cache(maxsize=8)
+def _digests(files: _Files, value_range: ValueRange | None) -> list[str]:
+    """A digest of the pixels of each file, at the size that it has."""
+
+    def digest(file: _File) -> str:
+        image = open_image(file[0].path, value_range).image
+        return hashlib.blake2b(
+            f"{image.size}".encode() + image.convert("RGB").tobytes(), digest_size=16
+        ).hexdigest()
+
+    return parallel_map(digest, files)
+
+
+def _equal_pictures(
+    files: _Files, keys: list[tuple[int, ...]], value_range: ValueRange | None, drawn: bool
+) -> np.ndarray | None:
+    """Numbers (N,), equal for files with the same picture; None if there are no such files.
+
+    Pixels as they are stored are compared where those at the size of the folder agree. Where sides are yet to be drawn,
+    the numbers follow the digests of all files, and with them the draw.
+    """
+    counts = Counter(keys)
+    alike = [place for place, key in enumerate(keys) if counts[key] > 1]
+    names = [str(place) for place in range(len(files))]
+    for place, digest in zip(alike, _digests(tuple(files[place] for place in alike), value_range)):
+        names[place] = digest
+    if len({*names}) == len(names):
+        return None
+    if drawn:
+        names = _digests(files, value_range)
+    return np.unique(names, return_inverse=True)[1]
 
 
 def _stack_masks(
-    usable: list[Item], results: list[_Decoded], notes: list[str]
+    usable: list[Item], of_items: list[np.ndarray | None], size: int, notes: list[str]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Masks bool (N, size, size), or None if no image has one; whether each is known (N,), or None if all are."""
     if all(item.mask is None for item in usable):
         return None, None
-    masks = np.stack([result.mask for result in results])
+    masks = np.zeros((len(usable), size, size), dtype=bool)
+    for place, mask in enumerate(of_items):
+        if mask is not None:
+            masks[place] = mask
     good = np.array([item.kind == GOOD for item in usable])
     without = np.array([item.mask is None for item in usable]) & ~good
     marked = masks.any(axis=(1, 2))
@@ -207,31 +332,15 @@ def _stack_masks(
     return masks, (~without if without.any() else None)
 
 
-def _stack(images: list[np.ndarray], notes: list[str]) -> np.ndarray:
-    """uint8 (N, C, H, W): one channel if nothing anywhere is coloured, else three."""
-    stacked = np.stack(
-        [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
-    )
-    coloured = ((stacked[..., :1] != stacked).any(axis=(1, 2, 3))) if len(stacked) else np.zeros(0, bool)
-    grey = len(stacked) - int(coloured.sum())
-    if 0 < grey < len(stacked):
-        notes.append(
-            f"{grey} of {len(stacked)} images are grey, the others coloured: all have three channels."
-        )
-    return (stacked if coloured.any() else stacked[..., :1]).transpose(0, 3, 1, 2)
-
-
 def _groups(
-    root: Path, usable: list[Item], results: list[_Decoded], drawn: bool, notes: list[str]
+    root: Path, usable: list[Item], pictures: np.ndarray | None, drawn: bool, notes: list[str]
 ) -> np.ndarray | None:
     """Groups from groups.csv; without one, and where sides are yet to be drawn, equal images are one group."""
-    digests = np.array([result.digest.hex() for result in results])
     groups = _read_groups(root, usable, notes)
-    names, inverse = np.unique(digests, return_inverse=True)
-    if len(names) == len(digests):
+    if pictures is None:
         return groups
-    notes += _duplicate_notes(root, usable, inverse)
-    return inverse if groups is None and drawn else groups
+    notes += _duplicate_notes(root, usable, pictures)
+    return pictures if groups is None and drawn else groups
 
 
 def _duplicate_notes(root: Path, items: list[Item], pictures: np.ndarray) -> list[str]:

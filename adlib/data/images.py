@@ -149,15 +149,46 @@ def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"'{folder}' is not a folder.\nCheck the path; it has to hold image files.")
-    files = (
-        walk_files(folder) if recursive else (file for file in folder.iterdir() if not is_hidden(file.name))
-    )
-    return sorted(file for file in files if is_image_name(file.name) and file.is_file())
+    if recursive:
+        return sorted(file for file in walk_files(folder) if is_image_name(file.name) and file.is_file())
+    with os.scandir(folder) as entries:  # which says what is a file without asking for each
+        files = [entry for entry in entries if is_image_name(entry.name) and _is_file(entry)]
+    return sorted(folder / entry.name for entry in files if not is_hidden(entry.name))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and os.path.isfile(entry.path))
 
 
 def read_image(path: Path, value_range: ValueRange | None = None) -> Image.Image:
     """One file as an 8-bit Pillow image of mode "L" (grey) or "RGB"; see `open_image`."""
     return open_image(path, value_range).image
+
+
+class Measured(NamedTuple):
+    """A file looked at before the value range of its folder is known.
+
+    opened: the picture; None where it depends on a value range, and has to be opened again with one. values: (smallest,
+    largest) of a grey file of more than 8 bits, None for any other.
+    """
+
+    opened: Opened | None
+    values: tuple[float, float] | None
+
+
+def measure_image(path: Path) -> Measured:
+    """`open_image` and `deep_values` of one file at once: most files have 8 bits, and are decoded once.
+
+    Raises:
+        ImageFileError: as of `open_image`.
+    """
+    changes: set[str] = set()
+    image, deep = _decode(path, changes)
+    levels = np.asarray(image) if deep else np.empty(0)
+    values = (float(levels.min()), float(levels.max())) if levels.size else None
+    if image.mode in DEEP_MODES | {"F"}:
+        return Measured(None, values)
+    return Measured(Opened(to_8_bit(image, f"image '{path}'", None, changes), frozenset(changes)), values)
 
 
 def open_image(path: Path, value_range: ValueRange | None = None) -> Opened:
@@ -172,7 +203,7 @@ def open_image(path: Path, value_range: ValueRange | None = None) -> Opened:
             RGB, larger than the decoder's limit, or holds values that have no grey level.
     """
     changes: set[str] = set()
-    image = _decode(path, changes)
+    image, _ = _decode(path, changes)
     return Opened(to_8_bit(image, f"image '{path}'", value_range, changes), frozenset(changes))
 
 
@@ -191,6 +222,7 @@ def opened_picture(picture: Image.Image, name: str, value_range: ValueRange | No
             changes.add("frame")
         picture.load()
         upright = _upright(picture, changes)
+        upright = picture.copy() if upright is picture else upright
     except Exception as error:  # an image that Pillow opened is decoded only here
         raise ImageFileError(
             f"{name} cannot be read: {str(error) or type(error).__name__}.\nIts file is damaged: open another one."
@@ -240,21 +272,26 @@ def deep_values(path: Path) -> tuple[float, float] | None:
         with Image.open(path, formats=_formats()) as file:
             if file.mode not in DEEP_MODES:
                 return None
-        values = np.asarray(_decode(path, set()))
+        values = np.asarray(_decode(path, set())[0])
     except Exception:  # whatever is wrong with it is said when it is read
         return None
     return float(values.min()), float(values.max())
 
 
-def _decode(path: Path, changes: set[str]) -> Image.Image:
-    """The pixels of a file as they are stored, upright."""
+def _decode(path: Path, changes: set[str]) -> tuple[Image.Image, bool]:
+    """The pixels of a file as they are stored, upright, and whether the file is grey with more than 8 bits."""
     try:
         with Image.open(path, formats=_formats()) as file:
-            kind = file.format
+            kind, deep = file.format, file.mode in DEEP_MODES
             _choose_frame(file, path, changes)
             deep_colour = bool(re.search(r";16[LBN]", str(file.tile))) and file.mode not in DEEP_MODES
             file.load()  # a truncated file fails only here
             image = _upright(file, changes)
+            if image is file and kind not in (
+                "PNG",
+                "JPEG",
+            ):  # others may map the file, or read on in it later
+                image = image.copy()
             image.load()
     except ImageFileError:
         raise
@@ -279,7 +316,7 @@ def _decode(path: Path, changes: set[str]) -> Image.Image:
                 "decoder gives the upper 8 bits, and most of the picture is lost.\n"
                 'Convert it to 8 bits per colour, or leave it out with on_error="skip".'
             )
-    return image
+    return image, deep
 
 
 def _choose_frame(file: Image.Image, path: Path, changes: set[str]) -> None:
@@ -313,15 +350,15 @@ def _upright(image: Image.Image, changes: set[str]) -> Image.Image:
         orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:  # the picture may be whole where its tags are not
         changes.add("exif")
-        return image.copy()
+        return image
     if orientation not in UPRIGHT:
-        return image.copy()
+        return image
     changes.add("turned")
     return image.transpose(UPRIGHT[orientation])
 
 
 def to_8_bit(image: Image.Image, name: str, value_range: ValueRange | None, changes: set[str]) -> Image.Image:
-    """A picture of any mode as "L" or "RGB".
+    """A picture of any mode as "L" or "RGB"; one that is either already is not copied.
 
     Args:
         image: the picture. name: for errors, e.g. "image 'a.png'". value_range: as in `open_image`.
@@ -336,6 +373,8 @@ def to_8_bit(image: Image.Image, name: str, value_range: ValueRange | None, chan
         mode = image.mode
     if mode == "CMYK":
         changes.add("cmyk")
+    if mode in ("L", "RGB"):
+        return image
     if mode in COLOUR_MODES:
         return image.convert("RGB")
     if mode not in GREY_MODES:
@@ -343,7 +382,7 @@ def to_8_bit(image: Image.Image, name: str, value_range: ValueRange | None, chan
             f"{name} has the colours {'/'.join(image.getbands())} (mode {mode}); expected grey, RGB or CMYK, with or "
             'without transparency.\nConvert it, or leave it out with on_error="skip".'
         )
-    if mode in {"1", "L"}:
+    if mode == "1":
         return image.convert("L")
     # Pillow's own convert("L") would clip everything above 255 to white.
     return Image.fromarray(scale_values(np.asarray(image), name, value_range, changes))
@@ -545,7 +584,7 @@ def read_mask(path: Path, image_size: tuple[int, int]) -> np.ndarray:
     Raises:
         ImageFileError: if the mask is unreadable, not as large as its image, or has no black.
     """
-    mask = _decode(path, set())
+    mask, _ = _decode(path, set())
     if mask.size != image_size:
         raise ImageFileError(
             f"mask '{path}' is {mask.width}x{mask.height} pixels, its image {image_size[0]}x{image_size[1]};"
@@ -593,11 +632,16 @@ def _mask_values(mask: Image.Image, path: Path) -> np.ndarray:
     return values
 
 
-def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """[function(item) for item in items] on threads: Pillow releases Python's lock while it decodes."""
+def parallel_results(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """function(item) for each item in turn, on threads: Pillow releases Python's lock while it decodes."""
     threads = min(8, 2 * (os.cpu_count() or 1))
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, items))
+        yield from pool.map(function, items)
+
+
+def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results of `parallel_results`."""
+    return list(parallel_results(function, items))
 
 
 def resize_stack(images: np.ndarray, size: int) -> np.ndarray:

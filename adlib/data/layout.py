@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adlib.data.collection import GOOD
-from adlib.data.images import has_few_colours, is_hidden, is_image_name, list_images, walk_files
+from adlib.data.images import has_few_colours, is_hidden, is_image_name, list_images, walk_files, walk_names
 
 LAYOUT = "Expected train/good/, test/good/ and test/<kind of defect>/ with image files in each; or good images only."
 SIDES = {
@@ -134,7 +134,13 @@ def _check_root(root: Path) -> None:
 
 
 def _visible_folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    with os.scandir(folder) as entries:  # which says what is a folder without asking for each file
+        names = [
+            entry.name
+            for entry in entries
+            if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path))
+        ]
+    return sorted(folder / name for name in names if not is_hidden(name))
 
 
 def find_sides(root: Path) -> dict[str, Path]:
@@ -375,17 +381,24 @@ def _check_shared(items: list[Item], used: Counter[Path]) -> None:
 
 def _overlooked(layout: Layout) -> list[Path]:
     """Visible files that are none of the images or masks, relative to the folder."""
-    taken = {item.path for item in layout.items} | {item.mask for item in layout.items if item.mask}
-    parts = {item.path.relative_to(layout.root).parts[0] for item in layout.items}
+    taken = {str(item.path) for item in layout.items} | {str(item.mask) for item in layout.items if item.mask}
+    parts = {
+        place.relative_to(layout.root).parts[:1] for place in {item.path.parent for item in layout.items}
+    }
     sides = set().union(*SIDES.values())
+    places: dict[str, tuple[Path, bool, bool]] = {}  # what holds for all files of a folder is found once
     others = []
-    for file in walk_files(layout.root):
-        relative = file.relative_to(layout.root)
-        is_image = is_image_name(file.name)
-        inside = relative.parts[0] in parts or plain(relative.parts[0]) in sides or is_image
-        masks = any(is_mask_folder(part) for part in relative.parts[:-1])
-        if file not in taken and inside and not masks:
-            others.append(relative)
+    for file in walk_names(layout.root):
+        at, _, name = file.rpartition(os.sep)
+        if at not in places:
+            first = Path(at or os.sep).relative_to(layout.root).parts
+            inside = bool(first) and (first[:1] in parts or plain(first[0]) in sides)
+            places[at] = Path(at or os.sep), inside, any(map(is_mask_folder, first))
+        place, inside, masks = places[at]
+        if masks or not (inside or is_image_name(name) or (place == layout.root and plain(name) in sides)):
+            continue
+        if file not in taken and str(path := place / name) not in taken:
+            others.append(path.relative_to(layout.root))
     return sorted(others)
 
 

@@ -200,11 +200,14 @@ def clean_runs(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> st
         sum(len(numbers) for _, numbers in runs.values()),
     )
     rows = [
-        f"| {kind} | {count} | " + (", ".join(f"`{metric}` ({chapter})" for chapter, metric in numbers) or "none") + " |"
+        f"| {kind} | {count} | "
+        + (", ".join(f"`{metric}` ({chapter})" for chapter, metric in numbers) or "none")
+        + " |"
         for kind, (count, numbers) in runs.items()
     ]
     return (
-        f"**Of {held:,} values {outside} lay outside.**\n\n| run | values | outside |\n|---|---|---|\n" + "\n".join(rows)
+        f"**Of {held:,} values {outside} lay outside.**\n\n| run | values | outside |\n|---|---|---|\n"
+        + "\n".join(rows)
     )
 
 

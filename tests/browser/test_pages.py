@@ -319,7 +319,9 @@ def test_a_digit_is_drawn_with_a_finger(visit, name):
     box, before = surface.bounding_box(), words.inner_text()
     finger = page.context.new_cdp_session(page)
     for kind, share in (("Start", 0.2), ("Move", 0.4), ("Move", 0.6), ("Move", 0.8), ("End", None)):
-        points = [{"x": box["x"] + 0.5 * box["width"], "y": box["y"] + share * box["height"]}] if share else []
+        points = (
+            [{"x": box["x"] + 0.5 * box["width"], "y": box["y"] + share * box["height"]}] if share else []
+        )
         finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
     page.wait_for_timeout(100)
     assert words.inner_text().startswith("Score 0.") and words.inner_text() != before

@@ -183,7 +183,9 @@ def smaller_settings(size: int, crops: int, **config):
 def test_oblong_photographs_are_asked_about_and_their_tiles_are_learnt_as_python_learns_them(
     trial, tmp_path, monkeypatch
 ):
-    good, others = ([write_strip(tmp_path, number, number > 7) for number in part] for part in (range(5), range(5, 10)))
+    good, others = (
+        [write_strip(tmp_path, number, number > 7) for number in part] for part in (range(5), range(5, 10))
+    )
     small, memory = {"input_size": 64, "memory": 100}, 3 * 64**2 * 2 * len(good)  # two tiles of each
     monkeypatch.setattr("adlib.inspection.inspector.MEMORY", memory)
     python = fit_inspector(good, size=64, tile=120, device="cpu", **small)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import torch
 from mvtec_layout import SIDE, write_image, write_mask
 from PIL import Image
 
-from adlib.data import ImageFileError, load
+from adlib.data import ImageFileError, images, load
+from adlib.data import folder as folder_module
 from adlib.data.folder import load_folder
 
 
@@ -27,9 +29,9 @@ def test_a_folder_in_mvtec_layout_loads_with_its_masks(folder):
 
 
 def test_pixels_are_those_of_the_file(folder):
-    images = load_folder(folder, size=SIDE).images
+    pixels = load_folder(folder, size=SIDE).images
     first = np.asarray(Image.open(folder / "test/crack/000.png"))
-    assert any(np.array_equal(image.permute(1, 2, 0).numpy(), first) for image in images)
+    assert any(np.array_equal(image.permute(1, 2, 0).numpy(), first) for image in pixels)
 
 
 def test_masks_are_optional(folder):
@@ -56,6 +58,62 @@ def test_a_changed_file_is_read_again(folder):
     assert load("folder", path=folder, size=8).fingerprint == before
     write_image(folder / "test/good/000.png", 30, side=SIDE + 2)
     assert load("folder", path=folder, size=8).fingerprint != before
+
+
+def counted(monkeypatch, name: str) -> list[Path]:
+    """The files that a function of `adlib.data.images` is asked for, from now on."""
+    files, function = [], getattr(images, name)
+
+    def counting(path, *arguments):
+        files.append(path)
+        return function(path, *arguments)
+
+    monkeypatch.setattr(images, name, counting)
+    return files
+
+
+def test_every_file_is_decoded_once_and_a_second_load_decodes_nothing(folder, monkeypatch):
+    decoded = counted(monkeypatch, "_decode")
+    load("folder", path=folder, size=8)
+    assert sorted(decoded) == sorted(folder.rglob("*.png"))
+    load("folder", path=folder, size=8, seed=1)
+    assert len(decoded) == 27 + 10
+
+
+def test_a_large_folder_is_in_memory_once(folder, monkeypatch):
+    """And is the same folder."""
+    expected = load("folder", path=folder, size=8)
+    monkeypatch.setattr(folder_module, "KEPT_BYTES", 27 * 3 * 8**2 - 1)
+    decoded = counted(monkeypatch, "_decode")
+    for _ in range(2):
+        split = load("folder", path=folder, size=8)
+        assert (split.fingerprint, split.notes) == (expected.fingerprint, expected.notes)
+    assert len(decoded) == 2 * (27 + 10)
+    parts = split.train.images, split.validation.images, split.test.images
+    assert len({part.untyped_storage().data_ptr() for part in parts}) == 1
+    assert sum(part.nbytes for part in parts) == parts[0].untyped_storage().nbytes()
+
+
+def test_pictures_that_only_look_equal_when_they_are_small_are_not_called_equal(folder):
+    pixels = np.zeros((2 * SIDE, 2 * SIDE), np.uint8)
+    for index, (odd, even) in enumerate(((40, 60), (60, 40), (40, 60))):
+        pixels[:, ::2], pixels[:, 1::2] = odd, even
+        Image.fromarray(pixels).save(folder / f"train/good/striped{index}.png")
+    notes = load("folder", path=folder, size=SIDE).notes
+    expected = (
+        "1 pictures occur more than once on their side (train/good/striped0.png = train/good/striped2.png)."
+    )
+    assert [note for note in notes if "pictures" in note] == [expected]
+
+
+def test_colours_that_come_last_make_all_images_colour(tmp_path):
+    for index in range(6):
+        write_image(tmp_path / f"{index}.png", 90, mode="RGB" if index == 5 else "L")
+    collection = load_folder(tmp_path, size=SIDE)
+    files = sorted(tmp_path.glob("*.png"))
+    expected = np.stack([np.asarray(Image.open(file).convert("RGB")).transpose(2, 0, 1) for file in files])
+    assert np.array_equal(collection.images.numpy(), expected)
+    assert "5 of 6 images are grey, the others coloured: all have three channels." in collection.notes
 
 
 def write_groups(folder, rows) -> None:

@@ -116,5 +116,8 @@ def test_one_file_gives_the_bytes_that_its_folder_gives(tmp_path):
 def test_equal_pixels_have_one_digest_whether_stored_in_grey_or_in_colour():
     grey = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
     assert pixel_digest(grey) == pixel_digest(grey.convert("RGB"))
-    others = [grey.rotate(90, expand=True), Image.merge("RGB", [grey, grey, grey.point(lambda value: value + 1)])]
+    others = [
+        grey.rotate(90, expand=True),
+        Image.merge("RGB", [grey, grey, grey.point(lambda value: value + 1)]),
+    ]
     assert len({pixel_digest(image) for image in [grey, *others]}) == 3

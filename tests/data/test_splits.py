@@ -57,6 +57,25 @@ def test_truth_lies_in_the_order_of_the_test_images():
     assert (truth.masks == source.masks[order]).all()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"contamination": 0.1, "reserve": 0.2}, {"train_images": 7, "anomalies": 0.5}],
+    ids=["plain", "contaminated", "few, with anomalies"],
+)
+def test_a_split_in_place_is_the_split_that_copies_and_takes_no_memory_of_its_own(settings):
+    source, expected = collection(masks=True), cut(collection(masks=True), seed=5, **settings)
+    memory = source.images.untyped_storage().data_ptr()
+    split = make_split(source, name="x", settings=SplitSettings(seed=5, **settings), in_place=True)
+    assert split.fingerprint == expected.fingerprint
+    for part in ("train", "validation", "test", "anomalies", "validation_anomalies"):
+        one, other = getattr(split, part), getattr(expected, part)
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert torch.equal(one.images, other.images)
+            assert one.images.is_contiguous()
+            assert one.images.untyped_storage().data_ptr() == memory
+
+
 def test_the_order_of_test_images_tells_nothing():
     split = cut(collection(good=100, bad=100))
     labels = split.test.open("test").labels

@@ -211,7 +211,9 @@ def test_the_page_is_written_below_its_text(workspace, nights, tmp_path):
         text.write_text(page.read_text())
         numbers.write_page(text, [a_record({"score": 0.9})], workspace)
         said = "Too few runs" if runs == 3 else "Of 5 values 0 lay outside."
-        assert re.match(rf"# Watched numbers\n\n.*{said}[^#]*\n## A tiny chapter\n", text.read_text(), re.DOTALL)
+        assert re.match(
+            rf"# Watched numbers\n\n.*{said}[^#]*\n## A tiny chapter\n", text.read_text(), re.DOTALL
+        )
 
 
 def test_a_sparkline_of_one_run_and_no_band():

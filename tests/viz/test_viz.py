@@ -580,7 +580,9 @@ def test_speed_figure_marks_detectors_trained_with_labels_and_their_size():
         text in words(figure) for text in ("small", "large", "labelled anomalies too", "images per second")
     )
     assert "larger: more weights" in words(figure)
-    assert "labelled" not in words(viz.speed_figure(SPEEDS[~SPEEDS["labels"]])), "nothing is named that is not there"
+    assert "labelled" not in words(viz.speed_figure(SPEEDS[~SPEEDS["labels"]])), (
+        "nothing is named that is not there"
+    )
     with pytest.raises(ValueError, match="no column 'labels'"):
         viz.speed_figure(SPEEDS.drop(columns="labels"))
 
