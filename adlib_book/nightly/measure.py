@@ -48,8 +48,8 @@ PROCESSORS: dict[str, dict[str, str]] = {
 SMALLEST = {"smoke": 1e-6, "live": 1e-3, "paper": 1e-3}
 
 AS_IT_IS = "as it is"
-# Fewer runs than this are kept, and the band stays as it was: with two degrees of freedom Student's t makes any band of a
-# number that moves wider than what is held.
+# Fewer runs than this are kept, and the band stays as it was: with two degrees of freedom Student's t makes any band of
+# a number that moves wider than what is held.
 LEAST_RUNS = 5
 WIDEST = 0.1  # half-width of a band, in the number's scale, above which it is not held
 

@@ -324,7 +324,8 @@ def test_a_digit_is_drawn_with_a_finger(visit, name):
         )
         finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
     page.wait_for_timeout(100)
-    assert words.inner_text().startswith("Score 0.") and words.inner_text() != before
+    assert words.inner_text().startswith("Score 0.")
+    assert words.inner_text() != before
     assert surface.bounding_box() == box, "the page has scrolled under the finger"
     middle = "each => each.getContext('2d').getImageData(128, 128, 1, 1).data[0]"
     assert surface.evaluate(middle) == 255

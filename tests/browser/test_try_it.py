@@ -247,8 +247,8 @@ def test_once_loaded_it_asks_nobody_works_without_a_network_and_never_holds_the_
     assert not [url for url in trial.asked if "example.org" in url]
 
 
-# What learning and a verdict are measured against, whatever the machine is busy with: what one image of 224 pixels shows,
-# and for each of its 784 places the nearest of 4,000 in plain JavaScript. Seconds.
+# What learning and a verdict are measured against, whatever the machine is busy with: what one image of 224 pixels
+# shows, and for each of its 784 places the nearest of 4,000 in plain JavaScript. Seconds.
 _PROBE = """async () => {
   const of = (path) => new URL(`../_static/${path}`, location).href;
   await import(of("vendor/tfjs/tf-core.min.js"));
