@@ -53,7 +53,7 @@ def as_path(path: str | os.PathLike[str], what: str = "path") -> Path:
     trimmed = text.strip().strip("\"'“”‘’").strip()
     unescaped, slashes = re.sub(r"\\(.)", r"\1", trimmed), trimmed.replace("\\", "/")
     candidates = [trimmed, unescaped, slashes, os.path.expandvars(trimmed)]
-    if trimmed.lower().startswith("file:"):  # pathlib makes file:/x of file:///x
+    if trimmed.lower().startswith("file:"):  # with one slash, too: pathlib drops the others
         candidates.append(unquote(urlsplit(trimmed).path))
     candidates += [
         unicodedata.normalize(form, each) for form in ("NFC", "NFD") for each in [text, *candidates]

@@ -11,7 +11,7 @@ import typer
 from adlib.errors import unknown_name
 
 app = typer.Typer()
-# Paths are text until they are looked up: pathlib makes "." of "", and file:/x of file:///x.
+# Paths are text until they are looked up: pathlib makes "." of "", and drops slashes of an address.
 Model = Annotated[str, typer.Argument(help="a file that `adlib fit` wrote")]
 Strict = Annotated[bool, typer.Option("--strict", help="stop at anything that would otherwise be left out")]
 CODES = "Ends with 0 if nothing is defective, 10 if something is, 3 if something could not be read (outranks 10), 2 for a wrong command line, 1 for any other failure."  # noqa: E501

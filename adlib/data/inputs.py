@@ -360,7 +360,7 @@ def open_frame(frame: np.ndarray, name: str, value_range: ValueRange | None) -> 
     """A frame as its file would give it.
 
     Args:
-        frame: one of `frames_of`. name: for errors. value_range: as in `as_images`.
+        frame: (H, W), (H, W, 3) or (H, W, 4), one of `frames_of`. name: for errors. value_range: as in `as_images`.
 
     Raises:
         ImageFileError: its values do not fit the value range.

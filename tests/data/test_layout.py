@@ -484,9 +484,9 @@ def test_groups_beside_columns_with_other_separators_in_them(folder):
     assert len(np.unique(load_folder(folder, size=8).groups)) == 27 - 1
 
 
-@pytest.mark.parametrize("place", ["defect_masks/dent", "test/Segmentation", "dent_mask"])
+@pytest.mark.parametrize("place", ["defect_masks/dent", "test/Segmentation/dent", "Annotation/dent"])
 def test_folders_of_masks_by_many_names(folder, place):
-    (folder / place).parent.mkdir(exist_ok=True)
+    (folder / place).parent.mkdir(parents=True)
     (folder / "ground_truth/dent").rename(folder / place)
     shutil.rmtree(folder / "ground_truth")
     split = load("folder", path=folder, size=16)
