@@ -63,6 +63,12 @@ LONG_CONTRACT = {
     "skip_ganomaly",
 }
 LONG_CONTRACT |= {"ssim_ae", "turn_classifier", "vae"}
+# Of the tests that ask one thing of every detector, those of detectors that take more than half a second for it.
+OF_EVERY = re.compile(
+    r"tests/(?:test_folding\.py::test_scores|trajectories/test_trajectories\.py|inspection/test_export\.py)"
+    r".*\[([a-z_]+)\]"
+)
+LONG = {"feature_dictionary", "oe_sdn", "patch_gaussian", "patch_memory", "sdn"}
 
 
 # pytest-xdist's own --dist loadgroup has no effect with pytest 9.2: it renames tests in a way that pytest ignores.
@@ -96,8 +102,9 @@ def pytest_collection_modifyitems(config, items):
         kinds = {kind for start, kind in KINDS.items() if item.nodeid.startswith(start)}
         for kind in kinds | ({"chapter"} if PAGES & set(item.fixturenames) else set()):
             item.add_marker(kind)
-        if (detector := DETECTOR.match(item.nodeid)) and detector[1] in LONG_CONTRACT:
-            item.add_marker("slow")
+        for names, long in ((DETECTOR, LONG_CONTRACT), (OF_EVERY, LONG)):
+            if (detector := names.match(item.nodeid)) and detector[1] in long:
+                item.add_marker("slow")
 
 
 def pytest_addoption(parser):

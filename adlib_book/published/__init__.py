@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,11 @@ def origins(name: str) -> pd.DataFrame:
     Raises:
         ValueError: no such table; the nearest is suggested.
     """
+    return _origins(name).copy()
+
+
+@functools.cache
+def _origins(name: str) -> pd.DataFrame:
     table = _file(name)
     kinds = pd.DataFrame("printed", table.index, table.columns)
     kinds.loc[[kinds_of_row.startswith("cited") for kinds_of_row in table["cells"]]] = "cited"
@@ -407,6 +413,11 @@ def _kim_classes(recalled: bool) -> pd.DataFrame:
 def _file(name: str) -> pd.DataFrame:
     if name not in table_names():
         raise unknown_name("printed table", name, table_names())
+    return _read(name).copy()
+
+
+@functools.cache
+def _read(name: str) -> pd.DataFrame:
     return pd.read_csv(Path(__file__).with_name(f"{name}.csv"), dtype=str, keep_default_na=False, index_col=0)
 
 

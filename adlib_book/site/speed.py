@@ -24,18 +24,18 @@ GROUPS = {
 # Why a goal is missed, by how the row's name begins; the page says it where the goal is missed. Counts of operations
 # are the same on every machine; what depends on the machine stands in the rows that are named.
 WHY = {
-    "step/": "Nearly all of a step is convolutions, in the kernels that the peer uses, too; ours does one pass less, and more"
-    " would change the arithmetic, and with it every recorded number.",
-    "dual": "The textbook's step multiplies and adds 1.65e9 times and ours 1.38e9 times (*Roofline*): with the same kernels"
-    " the ceiling is 1.2, and what is above it is overhead saved.",
+    "step/": "Nearly all of a step is convolutions, in the kernels that the peer uses, too. Ours does one pass less;"
+    " more would change the arithmetic, and with it every recorded number.",
+    "dual": "The textbook's step takes 1.65e9 operations and ours 1.38e9 (*Roofline*): with the same kernels the"
+    " ceiling is 1.2, and what is above it is overhead saved.",
     "score/64/1": "One image reads all weights once; what the peer spends beside that is all there is to gain.",
     "score/": "The convolutions run in the kernels that the peer uses, and D1 needs a third more of them.",
-    "anogan": "The search for 64 images does 64 times the arithmetic of one, 0.23e9 operations each; *Roofline* has the share"
-    " of the processor's peak that one image alone reaches already, and its inverse is the ceiling.",
-    "engine/test": "Decoding the files and the peer's bare model, without anything around them, come to the ratio in the row"
-    " below it: more than that takes several free cores.",
-    "load/cold": "Decoding the PNG files, which both leave to Pillow, is nearly all of the peer's time: see the row about"
-    " decoding alone for the ceiling on one core. Ours decodes on threads, and gains where cores are free.",
+    "anogan": "64 images at once take 64 times the 0.23e9 operations of one. *Roofline* has the share of the"
+    " processor's peak that one image alone reaches; its inverse is the ceiling.",
+    "engine/test": "Decoding the files and the peer's bare model, with nothing around them, come to the ratio in the"
+    " row below it: more than that takes several free cores.",
+    "load/cold": "Decoding the PNG files, which both leave to Pillow, is nearly all of the peer's time: the row about"
+    " decoding alone has the ceiling on one core. Ours decodes on threads, and gains where cores are free.",
 }
 
 

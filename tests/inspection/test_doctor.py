@@ -13,10 +13,16 @@ from adlib.inspection.alignment import displacements
 from adlib.inspection.doctor import described, diagnose
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
     """50 aligned discs to train on, six good and six scratched ones to test: nothing is odd."""
-    return write_discs(tmp_path, 50, 6, jitter=0.01)
+    return write_discs(tmp_path_factory.mktemp("drawn"), 50, 6, jitter=0.01)
+
+
+@pytest.fixture
+def folder(drawn, tmp_path):
+    """A copy of them, to be spoilt."""
+    return shutil.copytree(drawn, tmp_path / "discs")
 
 
 def test_nothing_is_odd_about_discs_in_their_place(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -53,11 +54,17 @@ SAYS = {
 }
 
 
+@functools.cache
+def opened(path: Path) -> nbformat.NotebookNode:
+    """A notebook, read once for all tests: none of them changes it."""
+    return nbformat.read(path, as_version=4)
+
+
 def pytest_generate_tests(metafunc):
     """`notebook` is each of them in turn, `chapter` those that are read from top to bottom: no evidence pages."""
     for name, paths in {"notebook": CHAPTERS, "chapter": [p for p in CHAPTERS if p not in EVIDENCE]}.items():
         if name in metafunc.fixturenames:
-            notebooks = [nbformat.read(path, as_version=4) for path in paths]
+            notebooks = [opened(path) for path in paths]
             metafunc.parametrize(name, notebooks, ids=[path.stem for path in paths])
 
 
@@ -136,7 +143,7 @@ def words_of(notebook) -> int:
 
 @pytest.mark.parametrize("number", MOST_TOGETHER)
 def test_chapter_and_evidence_page_together_are_a_fifth_shorter_than_the_chapter_was(number):
-    pages = [nbformat.read(path, as_version=4) for path in CHAPTERS if path.stem.startswith(number)]
+    pages = [opened(path) for path in CHAPTERS if path.stem.startswith(number)]
     assert len(pages) == 2
     words = sum(map(words_of, pages))
     assert words <= MOST_TOGETHER[number], f"{words} words: what is added takes the place of something"
@@ -144,9 +151,9 @@ def test_chapter_and_evidence_page_together_are_a_fifth_shorter_than_the_chapter
 
 @pytest.mark.parametrize("path", EVIDENCE, ids=lambda path: path.stem)
 def test_chapter_and_evidence_page_lead_to_each_other_and_train_once(path):
-    evidence = nbformat.read(path, as_version=4)
+    evidence = opened(path)
     (above,) = (each for each in CHAPTERS if each.stem.startswith(path.stem.partition("e_")[0] + "_"))
-    assert f"({path.name}" in prose(nbformat.read(above, as_version=4))
+    assert f"({path.name}" in prose(opened(above))
     assert f"({above.name}" in prose(evidence)
     assert re.search(SAYS["references"], prose(evidence), re.MULTILINE | re.IGNORECASE)
     for cell in code(evidence):
@@ -163,7 +170,7 @@ def anchors(notebook) -> set[str]:
 
 def test_links_into_other_chapters_lead_to_headings(notebook):
     for name, anchor in re.findall(r"\]\((\w+\.ipynb)#([^)]+)\)", prose(notebook)):
-        there = anchors(nbformat.read(ROOT / "notebooks" / name, as_version=4))
+        there = anchors(opened(ROOT / "notebooks" / name))
         assert anchor in there, f"{name} has no heading {anchor}; it has {', '.join(sorted(there))}"
 
 
@@ -285,7 +292,7 @@ def test_each_exercise_has_a_grade(notebook):
 @pytest.mark.parametrize("number", MOST_TOGETHER)
 def test_a_chapter_has_exercises_of_every_grade_and_a_project_on_the_reader_s_own_images(number):
     (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    notebook = nbformat.read(path, as_version=4)
+    notebook = opened(path)
     grades = [grade for grade, _, _ in exercises(notebook)]
     assert set(grades) == set(GRADES)
     assert grades == sorted(grades, key=GRADES.index), "from the easiest to the longest"
@@ -300,7 +307,7 @@ def test_a_chapter_has_exercises_of_every_grade_and_a_project_on_the_reader_s_ow
 def test_what_a_reader_will_be_able_to_do_is_checked_by_a_question_or_an_exercise(number):
     """Each objective ends with links: ([question 2](#self-test), [project](#exercises))."""
     (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    notebook = nbformat.read(path, as_version=4)
+    notebook = opened(path)
     (said,) = re.findall(r"^\*\*You will be able to\*\*\n\n((?:\* .+\n)+)", notebook.cells[0].source, re.M)
     objectives = said.splitlines()
     assert 3 <= len(objectives) <= 5
@@ -357,7 +364,7 @@ def numbers_of_figures(notebook) -> list[str]:
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_figures_are_numbered_from_top_to_bottom_and_references_lead_to_them(path):
-    notebook = nbformat.read(path, as_version=4)
+    notebook = opened(path)
     page = path.stem.partition("_")[0].removeprefix("0").upper().replace("E", "e") or "0"
     drawn = [cell for cell in code(notebook) if "image" in cell.metadata.get("mystnb", {})]
     numbers = numbers_of_figures(notebook)
