@@ -36,6 +36,7 @@ WHY = {
     "score/": "The convolutions run in the kernels that the peer uses, and D1 needs a third more of them.",
     "anogan": "64 images at once take 64 times the 0.23e9 operations of one. *Roofline* has the share of the"
     " processor's peak that one image alone reaches; its inverse is the ceiling.",
+    "engine/fit": "Five training steps are most of it, and a step is ahead by what the row of one step says.",
     "engine/test": "Decoding the files and the peer's bare model, with nothing around them, come to the ratio in the"
     " row below it: more than that takes several free cores.",
     "load/cold": "Decoding the PNG files, which both leave to Pillow, is nearly all of the peer's time: the row about"
