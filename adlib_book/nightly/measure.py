@@ -129,8 +129,8 @@ def measure(
         new = {}
         for key, each in measured.items():
             if key[0] == chapter and each.sd and each.runs < LEAST_RUNS and key in entries:
-                kept = {name: entries[key][name] for name in _BAND if name in entries[key]}
-                new[key[1]] = kept | {"measured": values[key]}
+                unchanged = {name: entries[key][name] for name in _BAND if name in entries[key]}
+                new[key[1]] = unchanged | {"measured": values[key]}
                 waiting += 1
             elif key[0] == chapter:
                 held = {} if each.half <= WIDEST * scales[key] else {"held": False}

@@ -28,7 +28,7 @@ from adlib_book.site.pages import MADE
 
 DETECTOR, SEED = inspector.DEFAULT_DETECTOR, 0
 CELL = 300  # pixels of a solar cell's side
-KEPT = 200  # photographs or tiles whose features stay in memory, 0.6 MB each; those of others are taken anew
+CACHED = 200  # photographs or tiles whose features stay in memory, 0.6 MB each; those of others are taken anew
 GOOD, OTHERS = 20, 12  # photographs of the example: to learn from; to judge, half of them defective
 
 
@@ -59,7 +59,7 @@ def write_engine(folder: Path) -> None:
         "strides": STRIDES[: last + 1], "fixed": json.dumps(fixed), "config": config, "seed": SEED,
         "format": FORMAT, "inspection_format": inspector.FORMAT, "size": size,
         "folds": inspector.FOLDS, "map_quantile": MAP_QUANTILE, "confidence": CONFIDENCE, "columns": COLUMNS,
-        "crops": inspector.MEMORY, "kept": KEPT,
+        "crops": inspector.MEMORY, "cached": CACHED,
     }  # fmt: skip
     write_atomic(folder / "settings.json", json.dumps(settings))
 

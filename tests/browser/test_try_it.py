@@ -175,7 +175,7 @@ def smaller_settings(size: int, crops: int, **config):
         fixed = json.loads(settings["fixed"])
         for each in (settings, fixed):
             each["config"] |= config
-        route.fulfill(json=settings | {"size": size, "crops": crops, "kept": 4, "fixed": json.dumps(fixed)})
+        route.fulfill(json=settings | {"size": size, "crops": crops, "cached": 4, "fixed": json.dumps(fixed)})
 
     return answer
 

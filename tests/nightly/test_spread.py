@@ -79,9 +79,9 @@ def test_a_kind_of_run_unlike_the_others_is_found_when_it_is_left_out():
     few = {"few": dict(zip(kinds, (0.8, 0.81, 0.82)))}  # two others are not enough to say
     assert left_out(sound | few, 1e-3, 0.1) == dict.fromkeys(kinds, (60, []))
     sound[7]["processor 3"] = 0.2
-    found = left_out(sound, 1e-3, 0.1)
-    assert found["processor 3"] == (60, [7])
-    assert found["processor 0"][1] == [], "its own band is wider now"
+    outside = left_out(sound, 1e-3, 0.1)
+    assert outside["processor 3"] == (60, [7])
+    assert outside["processor 0"][1] == [], "its own band is wider now"
     assert left_out(sound, 1e-3, 0.02)["processor 0"] == (0, []), "wider than what is held"
 
 

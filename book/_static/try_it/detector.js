@@ -64,7 +64,7 @@ export async function learn(network, files, tiling, falseAlarms, say) {
     errors = [],
     twice = [],
     digests = new Set();
-  let room = settings.kept;
+  let room = settings.cached;
   for (const [number, file] of files.entries()) {
     const words = `reading ${number + 1} of ${files.length}`;
     await say(words, (0.35 * number) / files.length);
@@ -78,12 +78,12 @@ export async function learn(network, files, tiling, falseAlarms, say) {
       images.push(image);
       if (image.crops.length > room) continue;
       room -= image.crops.length;
-      const kept = [];
+      const cached = [];
       for await (const features of seen(blank, image)) {
-        kept.push(features);
-        await say(words, (0.35 * (number + kept.length / image.crops.length)) / files.length);
+        cached.push(features);
+        await say(words, (0.35 * (number + cached.length / image.crops.length)) / files.length);
       }
-      image.features = kept;
+      image.features = cached;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       errors.push({ file: file.name, error: error.message });
@@ -187,7 +187,7 @@ async function studied(file, size, tiling, draw) {
   }
 }
 
-// The features of each crop of a good photograph, one after the other: kept ones, or taken anew.
+// The features of each crop of a good photograph, one after the other: cached ones, or taken anew.
 async function* seen(detector, { features, crops, tiling, file, pixels }) {
   if (features) {
     yield* features;
@@ -214,8 +214,8 @@ async function judgedGood(detector, image, tiling, say) {
   if (!tiling) for await (const each of seen(detector, image)) return detector.examine(each);
   const photograph = await Photograph.open(image.file);
   try {
-    const kept = features && crops.length === tiles ? features : null;
-    return await examineTiled(detector, photograph, tiling, say, kept);
+    const cached = features && crops.length === tiles ? features : null;
+    return await examineTiled(detector, photograph, tiling, say, cached);
   } finally {
     photograph.close();
   }
@@ -383,8 +383,8 @@ function tilesOf(photograph, tiling) {
 }
 
 // {score, map, rows, columns}: the score of the worst tile, and the maps of all blended so that no seam shows.
-// kept: features of all tiles, where they are there.
-async function examineTiled(detector, photograph, tiling, say, kept) {
+// cached: features of all tiles, where they are there.
+async function examineTiled(detector, photograph, tiling, say, cached) {
   const { side } = tiling,
     mapSide = Math.min(detector.size, side),
     scale = mapSide / side;
@@ -398,7 +398,7 @@ async function examineTiled(detector, photograph, tiling, say, kept) {
   let worst = -Infinity;
   for (const [number, [top, left]] of places.entries()) {
     await say(number / places.length);
-    const features = kept?.[number] ?? detector.features(photograph.tile(top, left, side, detector.size)),
+    const features = cached?.[number] ?? detector.features(photograph.tile(top, left, side, detector.size)),
       { score, map } = detector.examine(features);
     worst = Math.max(worst, score);
     const first = top + side >= photograph.height ? rows - mapSide : rounded(top * scale), // the last ends at the end
