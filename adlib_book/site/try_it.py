@@ -28,7 +28,7 @@ from adlib_book.site.pages import MADE
 
 DETECTOR, SEED = inspector.DEFAULT_DETECTOR, 0
 CELL = 300  # pixels of a solar cell's side
-CACHED = 200  # photographs or tiles whose features stay in memory, 0.6 MB each; those of others are taken anew
+CACHED = 200  # photographs or tiles whose features stay in memory, 0.6 MB each
 GOOD, OTHERS = 20, 12  # photographs of the example: to learn from; to judge, half of them defective
 
 
