@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 
 from adlib import load, make_detector
+from adlib.averaging import WeightAverage
 from adlib.data import LabelledAnomalies
 from adlib.detectors import Detector, detector_class
 
@@ -96,11 +97,28 @@ def detector(name: str, side: int = 64, batch: int = 32, images: int = 64, **cha
     return numbers | {"memory": peak_mb(), "start": start}
 
 
+def start() -> Numbers:
+    """Python, torch and adlib."""
+    return {"memory": peak_mb()}
+
+
 def fit(folder: str) -> Numbers:
     """GANomaly of width 64, 5 steps of 32 images of 64 px from a folder."""
     torch.set_num_threads(1)
     ours = make_detector("ganomaly", (3, 64, 64), "paper", score="D0", steps=5, checkpoints=1)
     ours.fit(load("folder", path=folder, size=64).train, progress="quiet")
+    return {"memory": peak_mb()}
+
+
+def floor() -> Numbers:
+    """What `fit` holds before it sees an image: the networks, their gradients, Adam's moments, the average."""
+    ours = make_detector("ganomaly", (3, 64, 64), "paper", score="D0")
+    for parameter in ours.networks.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    for optimiser in ours.optimisers.values():
+        optimiser.step()
+    average = WeightAverage(ours.averaged_networks, 0.99)
+    average.update(1)
     return {"memory": peak_mb()}
 
 
@@ -127,7 +145,9 @@ def read(folder: str, size: int) -> Numbers:
 def main() -> None:
     """Measure what the argument, a JSON object, asks for."""
     asked = json.loads(sys.argv[1])
-    what = {"detector": detector, "fit": fit, "engine": engine, "read": read}[asked.pop("what")]
+    what = {"detector": detector, "fit": fit, "floor": floor, "engine": engine, "read": read, "start": start}[
+        asked.pop("what")
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         print(json.dumps(what(**asked)))

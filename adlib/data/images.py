@@ -43,6 +43,7 @@ CHANGES = {
     "grey": "are grey; their value stands in all three channels",
     "squeezed": "are not square and were squeezed",
     "enlarged": "are smaller and were enlarged",
+    "blank": "have the same value everywhere and show nothing",
 }
 # EXIF orientation -> what sets the picture upright.
 UPRIGHT = {
@@ -188,7 +189,7 @@ def measure_image(path: Path) -> Measured:
     values = (float(levels.min()), float(levels.max())) if levels.size else None
     if image.mode in DEEP_MODES | {"F"}:
         return Measured(None, values)
-    return Measured(Opened(to_8_bit(image, f"image '{path}'", None, changes), frozenset(changes)), values)
+    return Measured(_opened(image, f"image '{path}'", None, changes), values)
 
 
 def open_image(path: Path, value_range: ValueRange | None = None) -> Opened:
@@ -204,7 +205,7 @@ def open_image(path: Path, value_range: ValueRange | None = None) -> Opened:
     """
     changes: set[str] = set()
     image, _ = _decode(path, changes)
-    return Opened(to_8_bit(image, f"image '{path}'", value_range, changes), frozenset(changes))
+    return _opened(image, f"image '{path}'", value_range, changes)
 
 
 def opened_picture(picture: Image.Image, name: str, value_range: ValueRange | None) -> Opened:
@@ -227,7 +228,21 @@ def opened_picture(picture: Image.Image, name: str, value_range: ValueRange | No
         raise ImageFileError(
             f"{name} cannot be read: {str(error) or type(error).__name__}.\nIts file is damaged: open another one."
         ) from error
-    return Opened(to_8_bit(upright, name, value_range, changes), frozenset(changes))
+    return _opened(upright, name, value_range, changes)
+
+
+def _opened(image: Image.Image, name: str, value_range: ValueRange | None, changes: set[str]) -> Opened:
+    """A decoded picture with 8 bits, and a word if it shows nothing."""
+    image = to_8_bit(image, name, value_range, changes)
+    sample = image.resize(
+        (8, 8), Image.Resampling.NEAREST
+    )  # tells nearly every picture from a blank one at once
+    return Opened(image, frozenset(changes | ({"blank"} if is_blank(sample) and is_blank(image) else set())))
+
+
+def is_blank(image: Image.Image) -> bool:
+    """Whether all pixels of a picture of mode "L" or "RGB" have the same value, or the same colour."""
+    return all(low == high for low, high in np.reshape(image.getextrema(), (-1, 2)))
 
 
 def image_header(path: Path) -> Header | None:

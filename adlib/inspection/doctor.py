@@ -18,6 +18,7 @@ from adlib.data.images import (
     ImageFileError,
     ValueRange,
     image_header,
+    is_blank,
     is_coloured,
     parallel_map,
     pixel_digest,
@@ -143,7 +144,7 @@ def _look(item: tuple[Path, str, str], value_range: ValueRange | None) -> _Look 
         mode=header.mode if header else image.mode,
         coloured=is_coloured(image),
         brightness=float(pixels.mean()),
-        blank=int(pixels.min()) == int(pixels.max()),
+        blank=is_blank(image),
         digest=pixel_digest(image),
         thumbnail=thumbnail,
         symmetric=_symmetric_thumbnail(image),
@@ -330,7 +331,7 @@ def _blank(looks: list[_Look]) -> Iterator[Symptom]:
     if blank := [look for look in looks if look.blank]:
         yield Symptom(
             "blank",
-            f"{plural(len(blank), 'image')} of one single grey value, e.g. '{blank[0].file}'.",
+            f"{plural(len(blank), 'image')} of one single value, e.g. '{blank[0].file}'.",
             "Leave them out, unless a good part looks so.",
         )
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from adlib import metrics
 from adlib.data.collection import GOOD
-from adlib.data.images import ImageFileError, parallel_map, pixel_digest, read_mask
+from adlib.data.images import ImageFileError, read_mask
 from adlib.data.layout import Item, Layout, with_masks
 from adlib.files import as_path
 from adlib.inspection.inputs import Source, find_labelled, plural
-from adlib.inspection.inspector import Inspector, Verdict, open_picture, progress_bar
+from adlib.inspection.inspector import Inspector, Verdict, progress_bar
 from adlib.inspection.scoring import Summary
 from adlib.inspection.threshold import proportion_interval
 
@@ -90,17 +90,21 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
         FileNotFoundError, ValueError: no such folder, or no labels in it.
         ImageFileError: none of the images can be read.
     """
-    listed, notes = find_labelled(folder)
+    labelled, notes = find_labelled(folder)
     summary = Summary(notes=list(notes), fitted=inspector.appearances)
-    labelled = _unknown(inspector, listed, summary.notes, progress)
     masks = _masks(as_path(folder), labelled, summary.notes)
     kinds = {str(source.file): kind for source, kind in labelled}
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     labels, scores, brightness, inside = [], [], [], [0, 0]
+    known: list[str] = []
     verdicts = progress_bar(
         inspector.score([source for source, _ in labelled]), "scoring", len(labelled), progress
     )
-    for verdict in map(summary.add, verdicts):
+    for verdict in verdicts:
+        if verdict.known:
+            known.append(verdict.file)
+            continue
+        summary.add(verdict)
         if verdict.score is None or verdict.brightness is None:
             summary.notes.append(f"Not read: {str(verdict.error).splitlines()[0]}")
             continue
@@ -112,7 +116,12 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
         brightness.append(abs(verdict.brightness - inspector.brightness))
         hit = None if kind == GOOD else _points_inside(verdict, masks, summary.notes)
         inside = [inside[0] + bool(hit), inside[1] + (hit is not None)]
-    if labelled and not scores:
+    if known:
+        summary.notes.append(
+            f"Left out, because the detector was fitted to them: {len(known)} of {plural(len(labelled), 'image')} "
+            f"(e.g. '{known[0]}'). About false alarms: {inspector.threshold.words()}"
+        )
+    elif labelled and not scores:
         raise ImageFileError(f"none of the {plural(len(labelled), 'image')} in '{folder}' can be used.")
     both = len(set(labels)) == 2
     return Evaluation(
@@ -122,31 +131,6 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
         (inside[0], inside[1]),
         summary,
     )
-
-
-def _unknown(
-    inspector: Inspector, labelled: list[tuple[Source, str]], notes: list[str], progress: bool
-) -> list[tuple[Source, str]]:
-    """The images that the detector was not fitted to; a sentence about the others goes to `notes`."""
-
-    def known(one: tuple[Source, str]) -> bool:
-        try:
-            picture = open_picture(one[0], inspector.detector.value_range)
-        except ImageFileError:  # said when it is scored
-            return False
-        return pixel_digest(picture.image) in inspector.learnt
-
-    if not inspector.learnt:  # a file of an earlier version
-        return labelled
-    flags: list[bool] = []
-    for first in progress_bar(range(0, len(labelled), 64), "comparing", -(-len(labelled) // 64), progress):
-        flags += parallel_map(known, labelled[first : first + 64])
-    if any(flags):
-        notes.append(
-            f"Left out, because the detector was fitted to them: {sum(flags)} of {plural(len(flags), 'image')} (e.g. "
-            f"'{labelled[flags.index(True)][0].file}'). About false alarms: {inspector.threshold.words()}"
-        )
-    return [one for one, flag in zip(labelled, flags) if not flag]
 
 
 def _masks(root: Path, labelled: list[tuple[Source, str]], notes: list[str]) -> dict[str, Path]:

@@ -77,6 +77,7 @@ class Verdict:
         appearance: its brightness, contrast and sharpness; see `adlib.inspection.drift.appearance`.
         remarks: what was done to the photograph before it was looked at.
         source: where it was listed from, for files.
+        known: whether the detector was fitted to this very photograph, pixel by pixel.
     """
 
     file: str
@@ -89,6 +90,7 @@ class Verdict:
     appearance: Appearance | None = None
     remarks: tuple[str, ...] = ()
     source: Source | None = None
+    known: bool = False
 
     @property
     def place(self) -> tuple[int, int] | None:
@@ -175,10 +177,13 @@ class Inspector:
             remarks.append(
                 f"are smaller than a tile of {self.tiling.side} pixels and were continued by their mirror image"
             )
+        known = bool(self.learnt) and pixel_digest(image) in self.learnt
+        if known:
+            remarks.append("are among those that the detector was fitted to")
         full = image.size
         # Squeezed at once: the photographs of a portion need not be in memory together.
         small = image if self.tiling else resize_image(image, size)
-        return _Shrunk(named.name, small, full, appearance(image), tuple(remarks), source)
+        return _Shrunk(named.name, small, full, appearance(image), tuple(remarks), source, known)
 
     def _examine(self, opened: list[_Shrunk]) -> Iterator[Examined]:
         if not opened:
@@ -208,6 +213,7 @@ class Inspector:
             appearance=opened.appearance,
             remarks=opened.remarks,
             source=opened.source,
+            known=opened.known,
         )
 
     def save(self, path: str | Path) -> Path:
@@ -469,6 +475,7 @@ class _Shrunk:
     appearance: Appearance
     remarks: tuple[str, ...]
     source: Source | None
+    known: bool
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,18 @@ from adlib.inspection.inspector import Inspector, Verdict, expand, progress_bar
 NOTHING_DEFECTIVE, FAILED, USAGE, UNREADABLE, DEFECTS = 0, 1, 2, 3, 10  # exit codes
 SEEN = 10_000  # images, from the first, whose light and focus are looked at together
 NOTHING_NAMED = "standard input, which was empty"  # stands for a path, at which nothing can be read
+SEPARATORS = ",;\t|"  # of a table on standard input
+HEADLINES = {
+    "file",
+    "files",
+    "path",
+    "paths",
+    "name",
+    "filename",
+    "file name",
+    "image",
+    "images",
+}  # of its first column
 COLUMNS = ("file", "score", "threshold", "defective", "error")
 
 
@@ -118,7 +131,8 @@ def score_files(
 
     Args:
         inspector: fitted.
-        paths: what to score; "-" stands for paths on standard input, one a line.
+        paths: what to score; "-" stands for paths on standard input, one a line or in the first column of a
+            table.
         say: takes each line: verdict, score and file; or JSON, an object per image and a last one with the summary.
         scorer: gives the verdicts on what was listed, in order; None: the inspector itself, in this process.
         table: a CSV file to write, with COLUMNS.
@@ -141,7 +155,7 @@ def score_files(
         refuse_as_output(table, inspector.file, *named)
     if maps is not None:
         refuse_maps_among(maps, named)
-    listed: Iterable[Source | Verdict] = expand(_with_standard_input(named), summary.notes)
+    listed: Iterable[Source | Verdict] = expand(_with_standard_input(named, summary.notes), summary.notes)
     if "-" not in map(str, named):  # the bar knows the end only of what can be listed
         listed = list(listed)
     verdicts = progress_bar(
@@ -216,14 +230,40 @@ def _line(verdict: Verdict) -> str:
     return f"{'defective' if verdict.defective else 'good':<10} {verdict.score:<10.6g}  {name}"
 
 
-def _with_standard_input(paths: Iterable[str | Path]) -> Iterator[str | Path]:
+def _with_standard_input(paths: Iterable[str | Path], notes: list[str]) -> Iterator[str | Path]:
     for path in paths:
         if str(path) == "-":
-            names = _names(getattr(sys.stdin, "buffer", None) or sys.stdin)
+            names = _first_column(_names(getattr(sys.stdin, "buffer", None) or sys.stdin), notes)
             yield next(names, NOTHING_NAMED)
             yield from names
         else:
             yield path
+
+
+def _first_column(lines: Iterable[str], notes: list[str]) -> Iterator[str]:
+    """Of a line at which nothing lies, the first cell if something lies there; a headline is passed over and said."""
+    said = False
+    for number, line in enumerate(lines):
+        cells = [cell for cell in map(partial(_first_cell, line), SEPARATORS) if cell != line]
+        found = None if _exists(line) else next(filter(_exists, cells), None)
+        if found and not said:
+            notes.append(f"Standard input is a table, whose first column was taken: of '{line}' '{found}'.")
+        said = said or found is not None
+        if number == 0 and not _exists(line) and {line.lower(), *map(str.lower, cells)} & HEADLINES:
+            notes.append(f"Passed over as the headline of a list: '{line}'.")
+        else:
+            yield found or line
+
+
+def _first_cell(line: str, separator: str) -> str:
+    return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [line])[0].strip()
+
+
+def _exists(path: str) -> bool:
+    try:
+        return bool(path) and as_path(path).exists()
+    except (OSError, ValueError):  # said when it is read
+        return False
 
 
 def _names(lines: Iterable[bytes | str]) -> Iterator[str]:

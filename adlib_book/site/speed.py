@@ -39,6 +39,9 @@ WHY = {
     "engine/fit": "Five training steps are most of it, and a step is ahead by what the row of one step says.",
     "engine/test": "Decoding the files and the peer's bare model, with nothing around them, come to the ratio in the"
     " row below it: more than that takes several free cores.",
+    "memory/fit": "Four fifths are there before the first image (row below): torch, the compiler that its optimisers"
+    " import, and four bytes a weight for itself, its gradient, Adam's two moments and the average. The rest is what a"
+    " step keeps between forward and backward pass.",
     "load/cold": "Decoding the PNG files, which both leave to Pillow, is nearly all of the peer's time: the row about"
     " decoding alone has the ceiling on one core. Ours decodes on threads, and gains where cores are free.",
 }

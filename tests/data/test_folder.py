@@ -126,6 +126,7 @@ def test_what_a_reader_should_know_is_in_the_notes(folder):
     notes = load("folder", path=folder, size=8).notes
     assert notes == (
         "1 of 27 images are not square and were squeezed to 8x8.",
+        "1 of 27 images have the same value everywhere and show nothing.",
         "1 of 27 images are grey, the others coloured: all have three channels.",
         "1 defective images have an empty mask.",
         "Only 5 normal images are tested: one of them more or less moves every score.",

@@ -132,6 +132,32 @@ def test_lists_of_other_systems_are_read(adlib, model, tmp_path, monkeypatch, en
     assert (code, len(out.splitlines())) == (0, 2)
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("{0};\n{1};\n", ("is a table",)),
+        ("file;kind\n{0};scratch\n{1};hole\n", ("is a table", "headline")),
+        ('Path,score\n"{2}",0.5\n"{1}",0.7\n', ("is a table", "headline")),
+        ("\ufefffilename\t\n{0}\tgood\n{1}\t\n", ("is a table", "headline")),
+        ("file\n{2}\n{1}\n", ("headline",)),
+    ],
+)
+def test_the_first_column_of_a_table_is_taken_and_said(adlib, model, tmp_path, monkeypatch, table, said):
+    files = [tmp_path / name for name in ("a.png", "d.png", "a, b; c.png")]
+    for file in files:
+        disc(1).save(file)
+    monkeypatch.setattr("sys.stdin", io.StringIO(table.format(*files)))
+    code, out, err = adlib("score", model, "-")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert tuple(words for words in ("is a table", "headline") if words in err) == said
+
+
+def test_a_list_without_a_file_is_named_line_by_line(adlib, model, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("file\nnowhere.png;\n"))
+    code, out, _ = adlib("score", model, "-")
+    assert (code, "nowhere.png;" in out) == (3, True)
+
+
 def test_the_list_that_is_read_is_not_written_over(adlib, model, tmp_path, monkeypatch):
     (tmp_path / "list.txt").write_text("a.png\n")
     with (tmp_path / "list.txt").open() as file:

@@ -193,7 +193,7 @@ def test_what_was_enlarged_is_said_from_twofold_on(folder, tmp_path):
     )
     lines: list[str] = []
     summary = score_files(inspector, [tmp_path], lines.append, as_json=True)
-    said = [bool(json.loads(line)["remarks"]) for line in lines[:-1]]
+    said = ["enlarged" in " ".join(json.loads(line)["remarks"]) for line in lines[:-1]]
     assert said == [True, True, False]
     example = f"(e.g. '{tmp_path / '1.png'}', 1 x 1 pixels)."
     sentence = f"2 of 3 images were enlarged at least twofold, to 16 x 16 pixels {example}"
@@ -210,8 +210,26 @@ def test_grey_among_coloured_images_is_said(folder):
     ]
     inspector = fit_inspector([*red[:6], Image.open(good_files(folder)[6])], "pca", **SMALL)
     assert "1 of 7 images are grey, the others coloured: all have three channels." in inspector.notes
-    (verdict,) = inspector.score(Image.new("L", (32, 32)))
+    (verdict,) = inspector.score(Image.linear_gradient("L"))
     assert verdict.remarks == ("are grey; their value stands in all three channels",)
+
+
+def test_photographs_that_show_nothing_are_said(inspector, folder):
+    blank = Image.new("RGB", (32, 32), (9, 99, 199))
+    verdicts = list(inspector.score([np.full((32, 32), 7, np.uint8), disc(50)]))
+    assert ["have the same value everywhere and show nothing" in each.remarks for each in verdicts] == [
+        True,
+        False,
+    ]
+    fitted = fit_inspector([blank, *good_files(folder)], "pca", **SMALL)
+    assert "1 of 13 images have the same value everywhere and show nothing." in fitted.notes
+
+
+def test_images_that_it_was_fitted_to_are_said_when_they_are_scored(inspector, folder):
+    verdicts = list(inspector.score([good_files(folder)[0], disc(50)]))
+    assert [each.known for each in verdicts] == [True, False]
+    said = "are among those that the detector was fitted to"
+    assert [said in each.remarks for each in verdicts] == [True, False]
 
 
 def good_files(folder):

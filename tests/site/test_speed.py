@@ -67,7 +67,7 @@ def test_a_detector_and_a_point_that_nobody_measured_say_so(tmp_path):
 
 def test_a_goal_may_be_megabytes_and_a_miss_has_its_reason(tmp_path, monkeypatch):
     monkeypatch.setitem(speed.WHY, "memory", "Torch itself takes most of it.")
-    rows = {"memory/fit": Row("Training", "peer", goal_mb=40, unit="MB").with_numbers(NUMBERS)}
+    rows = {"memory/other": Row("Training", "peer", goal_mb=40, unit="MB").with_numbers(NUMBERS)}
     text = made_page(tmp_path, rows)
     assert "* Training: 50 MB, wanted 40 MB. Torch itself takes most of it." in text
     assert "| Training | peer | 40 MB | 50.0 MB | 100 MB | 2 | 1.9 to 2.2 |" in text

@@ -123,6 +123,7 @@ export async function learn(network, files, tiling, falseAlarms, say) {
     say("learning from all of them", 0.85 + 0.15 * share),
   );
   const grey = images.filter(({ coloured }) => !coloured).length,
+    blank = images.filter((image) => image.blank).length,
     small = images.filter(({ width, height }) => !tiling && isEnlarged(width, height, size));
   const [squeezed, taken, cut] = [
     images.filter(({ width, height }) => !tiling && width !== height).length,
@@ -133,6 +134,7 @@ export async function learn(network, files, tiling, falseAlarms, say) {
     ...(grey > 0 && grey < images.length
       ? [`${grey} of ${images.length} images are grey, the others coloured: all have three channels.`]
       : []),
+    ...(blank ? [`${blank} of ${images.length} images have the same value everywhere and show nothing.`] : []),
     ...errors
       .slice(0, 1)
       .map(({ file, error }) => `Not readable and left out: ${plural(errors.length, "file")} (${file} ${error})`),
@@ -345,7 +347,7 @@ export async function judge({ detector, mapScale, tiling }, file, say) {
     { width, height } = photograph,
     { size } = detector;
   try {
-    const { pixels, coloured } = photograph.squeezed(size);
+    const { pixels, coloured, blank } = photograph.squeezed(size);
     if (detector.channels === 1 && coloured)
       throw new Refused(
         "is coloured; this detector was fitted to grey photographs. " +
@@ -359,6 +361,7 @@ export async function judge({ detector, mapScale, tiling }, file, say) {
       Math.min(255, Math.round((value * 127.5) / Math.max(mapScale || 1, 1e-12))),
     );
     const remark = [
+      blank && "has the same value everywhere and shows nothing",
       !tiling && width !== height && `is not square and was squeezed to ${size} x ${size} pixels`,
       !tiling && isEnlarged(width, height, size) && `was enlarged at least twofold, to ${size} x ${size} pixels`,
       tiling &&

@@ -129,8 +129,8 @@ export class Photograph {
     return this.context.getImageData(0, 0, width, height).data;
   }
 
-  // {pixels, coloured}: the photograph squeezed to size x size, Uint8 RGB, and whether the whole has a colour; with `study`
-  // also {brightness, appearance, digest}.
+  // {pixels, coloured, blank}: the photograph squeezed to size x size, Uint8 RGB, whether the whole has a colour, and whether
+  // all pixels are the same; with `study` also {brightness, appearance, digest}.
   squeezed(size, study = false) {
     const { width, height, mode } = this;
     const columns = width === size ? null : weights(width, size);
@@ -138,15 +138,19 @@ export class Photograph {
     const digests = study ? Array.from({ length: mode === "L" ? 1 : 3 }, () => sha256.create()) : []; // of each colour
     const rows = Math.max(1, Math.floor(BAND / width));
     let coloured = false,
+      blank = true,
+      first = null,
       sum = 0;
     for (let top = 0; top < height; top += rows) {
       const count = Math.min(rows, height - top),
         pixels = this.pixels(0, top, width, count);
+      first ??= pixels.slice(0, 3);
       for (let from = 0; from < pixels.length; from += 4) {
         const red = pixels[from],
           green = pixels[from + 1],
           blue = pixels[from + 2];
         if (red !== green || red !== blue) coloured = true;
+        if (red !== first[0] || green !== first[1] || blue !== first[2]) blank = false;
         if (study) sum += red + green + blue;
       }
       for (const [colour, digest] of digests.entries()) {
@@ -157,11 +161,12 @@ export class Photograph {
       narrower(pixels, width, count, columns, size, narrow.subarray(top * size * 3));
     }
     const small = height === size ? narrow : lower(narrow, height, size);
-    if (!study) return { pixels: small, coloured };
+    if (!study) return { pixels: small, coloured, blank };
     const brightness = sum / (3 * width * height);
     return {
       pixels: small,
       coloured,
+      blank,
       brightness,
       appearance: appearance(small, size),
       digest: digestOf(width, height, digests),
