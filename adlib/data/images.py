@@ -107,18 +107,28 @@ def walk_files(folder: Path, hidden: list[Path] | None = None) -> Iterator[Path]
     return map(Path, walk_names(folder, hidden))
 
 
-def walk_names(folder: Path, hidden: list[Path] | None = None) -> Iterator[str]:
+def walk_names(
+    folder: Path, hidden: list[Path] | None = None, locked: list[str] | None = None
+) -> Iterator[str]:
     """The path of every visible file below a folder, through links to folders, each folder once.
 
     Args:
         folder: where to begin. hidden: image files that are passed over, because they or a folder above them are
-            hidden, are added to it.
+            hidden, are added to it. locked: folders that may not be read are added to it.
 
     Raises:
-        OSError: a folder that may not be read.
+        OSError: a folder may not be read, and `locked` is None.
     """
+
+    def pass_over(error: OSError) -> None:
+        if locked is None:
+            raise type(error)(
+                f"folder '{error.filename}' cannot be read: {error.strerror}. Allow it, or move the folder elsewhere."
+            )
+        locked.append(error.filename)
+
     seen = set()
-    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=pass_over, followlinks=True):
         status = os.stat(place)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -131,10 +141,6 @@ def walk_names(folder: Path, hidden: list[Path] | None = None) -> Iterator[str]:
                 hidden += [Path(at, file) for at, _, names in inside for file in names if is_image_name(file)]
         folders[:] = [name for name in folders if not is_hidden(name)]
         yield from (os.path.join(place, name) for name in files if not is_hidden(name))
-
-
-def _refuse(error: OSError) -> None:
-    raise error
 
 
 def is_image_name(name: str) -> bool:

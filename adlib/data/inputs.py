@@ -118,15 +118,24 @@ def as_pattern(path: Path) -> str:
     return os.path.join(glob.escape(str(there)), *path.parts[len(there.parts) :])
 
 
-def search_folder(folder: Path) -> tuple[list[Path], list[str]]:
-    """The images below a folder, sorted, and in sentences what lies there and is none of them."""
+def search_folder(folder: Path, locked: list[str] | None = None) -> tuple[list[Path], list[str]]:
+    """The images below a folder, sorted, and in sentences what lies there and is none of them.
+
+    Args:
+        folder: where to search. locked: folders that may not be read are added to it.
+
+    Raises:
+        OSError: a folder may not be read, and `locked` is None.
+    """
 
     def name(file: str) -> str:
         return Path(file).relative_to(folder).as_posix()
 
     hidden: list[Path] = []
     start = len(str(folder))
-    files = sorted(walk_names(folder, hidden), key=lambda file: file[start:].split(os.sep))  # as paths are
+    files = sorted(
+        walk_names(folder, hidden, locked), key=lambda file: file[start:].split(os.sep)
+    )  # as paths are
     masks = mask_files(folder, files)
     others = [file for file in files if not is_image_name(file) or not os.path.isfile(file)]
     notes = []

@@ -36,16 +36,18 @@ def refuse_as_output(output: Place, *inputs: Place | None) -> None:
         )
     if there is None and place.exists() and not place.is_dir():
         return  # a pipe or a terminal
-    folder = next(parent for parent in place.parents if parent.exists())
-    if (
-        place.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK)
-    ):  # said before the work, not after
-        what = (
-            f"'{place}' is a folder"
-            if place.is_dir()
-            else f"'{folder}' is no folder that may be written into"
-        )
+    what = (
+        f"'{place}' is a folder" if place.is_dir() else _blocked(place.parent)
+    )  # before the work, not after
+    if what:
         raise ValueError(f"'{output}' cannot be written: {what}. Name another output.")
+
+
+def _blocked(folder: Path) -> str:
+    """Why no file can be written into a folder that is there or can be made; "" if one can."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    writable = there.is_dir() and os.access(there, os.W_OK)
+    return "" if writable else f"'{there}' is no folder that may be written into"
 
 
 def refuse_maps_among(maps: Place, paths: Iterable[object]) -> None:
@@ -55,11 +57,14 @@ def refuse_maps_among(maps: Place, paths: Iterable[object]) -> None:
         maps: the folder for maps. paths: what is scored: folders, files; all else is passed over.
 
     Raises:
-        ValueError: it is a file, one of these folders, lies in one, or is that of one of these files.
+        ValueError: it is a file, cannot be written into, is one of these folders, lies in one, or is that of one of
+            these files.
     """
     place = os.path.realpath(as_path(maps))
     if os.path.exists(place) and not os.path.isdir(place):
         raise ValueError(f"'{maps}' is a file; maps are written into a folder. Name another.")
+    if what := _blocked(Path(place)):
+        raise ValueError(f"maps cannot be written: {what}. Name another folder.")
     for path in paths:
         named = _as_path(path)
         if named is None or not named.exists():

@@ -170,11 +170,13 @@ def list_sources(path: str, notes: list[str]) -> Iterator[Source | ImageFileErro
         yield ImageFileError(f"'{path}' cannot be looked up: {getattr(error, 'strerror', None) or error}")
         return
     if is_folder:
-        images, passed_over = search_folder(place)
+        locked: list[str] = []
+        images, passed_over = search_folder(place, locked)
         notes += passed_over
-        if not images:
+        if not images and not locked:
             yield ImageFileError(f"'{path}' holds no image.")
         yield from (Source(image, place) for image in images)
+        yield from (ImageFileError(f"folder '{name}' cannot be read. Allow it.") for name in locked)
     elif is_file:
         yield Source(place, place.parent)
     elif there:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -156,6 +159,29 @@ def test_a_list_without_a_file_is_named_line_by_line(adlib, model, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("file\nnowhere.png;\n"))
     code, out, _ = adlib("score", model, "-")
     assert (code, "nowhere.png;" in out) == (3, True)
+
+
+def test_of_a_tree_with_a_locked_folder_the_rest_is_scored(adlib, model, parts, tmp_path, monkeypatch):
+    shutil.copytree(parts / "test/good", tmp_path / "tree/good")
+    lock(monkeypatch, tmp_path / "tree/good/locked")
+    code, out, _ = adlib("score", model, tmp_path / "tree")
+    assert (code, len(out.splitlines())) == (3, 3)
+    assert f"folder '{tmp_path / 'tree/good/locked'}' cannot be read" in out
+    code, _, err = adlib("fit", tmp_path / "tree", "-o", tmp_path / "new.safetensors")
+    assert (code, "cannot be read: Permission denied. Allow it" in err) == (1, True)
+
+
+def lock(monkeypatch, folder):
+    """Make a folder that may not be read, whoever asks."""
+    folder.mkdir(parents=True)
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.fspath(path) == str(folder):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
 
 
 def test_the_list_that_is_read_is_not_written_over(adlib, model, tmp_path, monkeypatch):

@@ -77,6 +77,8 @@ def test_a_folder_that_may_not_be_written_into_is_said_before_the_work(fitted, t
         score_files(
             fitted, [disc(0)], lambda line: pytest.fail("it was scored"), table=tmp_path / "a/scores.csv"
         )
+    with pytest.raises(ValueError, match="maps cannot be written"):
+        score_files(fitted, [disc(0)], lambda line: pytest.fail("it was scored"), maps=tmp_path / "a/maps")
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match="no folder that may be written into"):
         write_report(fitted, [], tmp_path / "file" / "page.html")
