@@ -232,8 +232,9 @@ def kill_often(folder: Path, kind: str, times: int, seed: int = 0) -> list[str]:
                 output.unlink()
             done = {}
         process = start(one)
-        if killed < times:
-            time.sleep(takes * draw.uniform(0.3, 1.05))
+        try:
+            process.wait(takes * draw.uniform(0.3, 1.05) if killed < times else None)
+        except subprocess.TimeoutExpired:
             process.kill()
         ended = process.wait() >= 0
         what = f"{kind}, {'end' if ended else f'kill {killed}'}"
