@@ -353,10 +353,12 @@ def test_what_a_browser_cannot_read_is_named_with_the_way_out(trial, surfaces, t
     files = [tmp_path / name for name in ways_out]
     assert "at least 2 are needed" in trial.learn(files)
     trial.learn(surfaces["cells"][0])
-    rows = trial.judge([*files, surfaces["cells"][1][0]])
+    Image.new("L", (300, 300), 90).save(tmp_path / "blank.png")
+    rows = trial.judge([*files, tmp_path / "blank.png", surfaces["cells"][1][0]])
     for name, words in ways_out.items():
         assert re.search(words, rows[name]["error"]), rows[name]
         assert rows[name]["score"] == ""
+    assert trial.page.locator("li[title*='has the same value everywhere and shows nothing']").count() == 1
     assert "8 could not be read" in trial.page.inner_text(".try-counts")
 
 

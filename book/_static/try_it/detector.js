@@ -123,7 +123,7 @@ export async function learn(network, files, tiling, falseAlarms, say) {
     say("learning from all of them", 0.85 + 0.15 * share),
   );
   const grey = images.filter(({ coloured }) => !coloured).length,
-    blank = images.filter((image) => image.blank).length,
+    empty = images.filter((image) => image.blank).length,
     small = images.filter(({ width, height }) => !tiling && isEnlarged(width, height, size));
   const [squeezed, taken, cut] = [
     images.filter(({ width, height }) => !tiling && width !== height).length,
@@ -134,7 +134,7 @@ export async function learn(network, files, tiling, falseAlarms, say) {
     ...(grey > 0 && grey < images.length
       ? [`${grey} of ${images.length} images are grey, the others coloured: all have three channels.`]
       : []),
-    ...(blank ? [`${blank} of ${images.length} images have the same value everywhere and show nothing.`] : []),
+    ...(empty ? [`${empty} of ${images.length} images have the same value everywhere and show nothing.`] : []),
     ...errors
       .slice(0, 1)
       .map(({ file, error }) => `Not readable and left out: ${plural(errors.length, "file")} (${file} ${error})`),
