@@ -34,7 +34,6 @@ IDENTITY = (
     *("split_seed", "data", "few_shot", "profile"),
 )
 UNFINISHED = (
-    "chapter1_areas",
     "chapter2_balance",
     "chapter3_shared",
     "chapter3_turns",
