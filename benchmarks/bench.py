@@ -291,9 +291,8 @@ def loop(name: str) -> Row:
 
     detector.training_step = timed
     (whole,) = in_turns(lambda: detector.fit(images, progress="quiet"), least=5)
-    bare = [
-        sum(inside[first : first + 10]) for first in range(10, len(inside), 10)
-    ]  # the first turn does not count
+    # The first turn does not count.
+    bare = [sum(inside[first : first + 10]) for first in range(10, len(inside), 10)]
     return about.with_numbers(ratios(whole, bare))
 
 

@@ -13,9 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "inspection"))
 from killed import KINDS, kill_often, prepare
 
-KILLS = int(
-    os.environ.get("ADLIB_KILLS", "304")
-)  # altogether; ADLIB_KILLS=19 for three of each kind, and one night
+# Altogether; ADLIB_KILLS=19 for three of each kind, and one night.
+KILLS = int(os.environ.get("ADLIB_KILLS", "304"))
 # A night takes ten times as long as anything else, and is killed a third as often.
 SHARES = {kind: 1 if kind == "night" else 3 for kind in KINDS}
 

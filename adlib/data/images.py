@@ -240,9 +240,7 @@ def opened_picture(picture: Image.Image, name: str, value_range: ValueRange | No
 def _opened(image: Image.Image, name: str, value_range: ValueRange | None, changes: set[str]) -> Opened:
     """A decoded picture with 8 bits, and a word if it shows nothing."""
     image = to_8_bit(image, name, value_range, changes)
-    sample = image.resize(
-        (8, 8), Image.Resampling.NEAREST
-    )  # tells nearly every picture from a blank one at once
+    sample = image.resize((8, 8), Image.Resampling.NEAREST)  # nearly always enough to tell
     return Opened(image, frozenset(changes | ({"blank"} if is_blank(sample) and is_blank(image) else set())))
 
 

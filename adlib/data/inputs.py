@@ -133,9 +133,8 @@ def search_folder(folder: Path, locked: list[str] | None = None) -> tuple[list[P
 
     hidden: list[Path] = []
     start = len(str(folder))
-    files = sorted(
-        walk_names(folder, hidden, locked), key=lambda file: file[start:].split(os.sep)
-    )  # as paths are
+    names = walk_names(folder, hidden, locked)
+    files = sorted(names, key=lambda file: file[start:].split(os.sep))  # as paths are
     masks = mask_files(folder, files)
     others = [file for file in files if not is_image_name(file) or not os.path.isfile(file)]
     notes = []

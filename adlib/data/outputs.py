@@ -36,9 +36,8 @@ def refuse_as_output(output: Place, *inputs: Place | None) -> None:
         )
     if there is None and place.exists() and not place.is_dir():
         return  # a pipe or a terminal
-    what = (
-        f"'{place}' is a folder" if place.is_dir() else _blocked(place.parent)
-    )  # before the work, not after
+    # Before the work, not after.
+    what = f"'{place}' is a folder" if place.is_dir() else _blocked(place.parent)
     if what:
         raise ValueError(f"'{output}' cannot be written: {what}. Name another output.")
 

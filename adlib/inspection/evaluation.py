@@ -121,7 +121,7 @@ def evaluate(inspector: Inspector, folder: str | Path, progress: bool = False) -
             f"Left out, because the detector was fitted to them: {len(known)} of {plural(len(labelled), 'image')} "
             f"(e.g. '{known[0]}'). About false alarms: {inspector.threshold.words()}"
         )
-    elif labelled and not scores:
+    if len(known) < len(labelled) and not scores:
         raise ImageFileError(f"none of the {plural(len(labelled), 'image')} in '{folder}' can be used.")
     both = len(set(labels)) == 2
     return Evaluation(

@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +31,8 @@ NOTHING_DEFECTIVE, FAILED, USAGE, UNREADABLE, DEFECTS = 0, 1, 2, 3, 10  # exit c
 SEEN = 10_000  # images, from the first, whose light and focus are looked at together
 NOTHING_NAMED = "standard input, which was empty"  # stands for a path, at which nothing can be read
 SEPARATORS = ",;\t|"  # of a table on standard input
-HEADLINES = {
-    "file",
-    "files",
-    "path",
-    "paths",
-    "name",
-    "filename",
-    "file name",
-    "image",
-    "images",
-}  # of its first column
+# What its first column may be called, in any case.
+HEADLINES = {"file", "files", "path", "paths", "name", "filename", "file name", "image", "images"}
 COLUMNS = ("file", "score", "threshold", "defective", "error")
 
 
@@ -241,27 +231,33 @@ def _with_standard_input(paths: Iterable[str | Path], notes: list[str]) -> Itera
 
 
 def _first_column(lines: Iterable[str], notes: list[str]) -> Iterator[str]:
-    """Of a line at which nothing lies, the first cell if something lies there; a headline is passed over and said."""
+    """Of a line at which nothing lies, the first cell if that names a file; a headline is passed over and said."""
     said = False
     for number, line in enumerate(lines):
-        cells = [cell for cell in map(partial(_first_cell, line), SEPARATORS) if cell != line]
-        found = None if _exists(line) else next(filter(_exists, cells), None)
-        if found and not said:
-            notes.append(f"Standard input is a table, whose first column was taken: of '{line}' '{found}'.")
-        said = said or found is not None
-        if number == 0 and not _exists(line) and {line.lower(), *map(str.lower, cells)} & HEADLINES:
+        if _is_there(line):
+            yield line
+            continue
+        cells = [_first_cell(line, separator) for separator in SEPARATORS]
+        if number == 0 and HEADLINES & {cell.lower() for cell in cells}:
             notes.append(f"Passed over as the headline of a list: '{line}'.")
-        else:
-            yield found or line
+            continue
+        file = next((cell for cell in cells if _is_there(cell, Path.is_file)), None)
+        if file and not said:
+            notes.append(f"Standard input is a table, whose first column was taken: of '{line}' '{file}'.")
+            said = True
+        yield file or line
 
 
 def _first_cell(line: str, separator: str) -> str:
-    return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [line])[0].strip()
-
-
-def _exists(path: str) -> bool:
     try:
-        return bool(path) and as_path(path).exists()
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True))[0].strip()
+    except csv.Error:  # longer than any cell
+        return line
+
+
+def _is_there(path: str, kind: Callable[[Path], bool] = Path.exists) -> bool:
+    try:
+        return bool(path) and kind(as_path(path))
     except (OSError, ValueError):  # said when it is read
         return False
 

@@ -156,9 +156,9 @@ def test_the_first_column_of_a_table_is_taken_and_said(adlib, model, tmp_path, m
 
 
 def test_a_list_without_a_file_is_named_line_by_line(adlib, model, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("file\nnowhere.png;\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("file\nnowhere.png;\n" + 150_000 * "x" + "\n"))
     code, out, _ = adlib("score", model, "-")
-    assert (code, "nowhere.png;" in out) == (3, True)
+    assert (code, "nowhere.png;" in out, len(out.splitlines())) == (3, True, 2)
 
 
 def test_of_a_tree_with_a_locked_folder_the_rest_is_scored(adlib, model, parts, tmp_path, monkeypatch):
