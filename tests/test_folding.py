@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import warnings
 
@@ -91,20 +90,11 @@ def test_scores_are_those_of_the_networks_as_they_were_trained(name):
             assert_close(
                 detector._score_of(scored, score), score_alone(detector, images, score), rtol=1e-9, atol=1e-12
             )
-        single = in_float32(detector).anomaly_score(images).double()
+        single = detector.in_float32().anomaly_score(images).double()
         plain_score = plain.scores[detector.config.score]
         assert_close(single, plain_score, rtol=1e-3, atol=1e-6)
         assert torch.equal(single > plain_score.mean(), plain_score > plain_score.mean())
     assert all(parameter.requires_grad for parameter in detector.networks.parameters())
-
-
-def in_float32(detector):
-    """The same detector as users have it: weights in float32."""
-    settings = dataclasses.replace(detector.config, precision="fp32")
-    twin = type(detector)(detector.image_shape, settings, device="cpu")
-    twin.networks.load_state_dict(detector.networks.state_dict())
-    twin.networks.float()
-    return twin
 
 
 LAYERS = {

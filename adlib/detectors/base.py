@@ -488,6 +488,17 @@ class Detector(ABC):
         }
         return write_tensors(path, self.networks.state_dict(), {"adlib": json.dumps(metadata), **beside})
 
+    def in_float32(self) -> Detector:
+        """A copy on the CPU, ready to score, whose weights are float32: what was trained in float64, as it is used."""
+        config = replace(self.config, precision="fp32")
+        copy = type(self)(self.image_shape, config, self.seed, "cpu")
+        weights = self.networks.state_dict().items()
+        copy.networks.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights})
+        copy.networks.eval()
+        copy.thresholds, copy.map_scale = self.thresholds, self.map_scale
+        copy.other_scales, copy.value_range = self.other_scales, self.value_range
+        return copy
+
     @staticmethod
     def load(path: str | Path, device: str | torch.device = "auto") -> Detector:
         """The detector that `save` wrote, ready to score.

@@ -6,7 +6,6 @@ import inspect
 import json
 import tempfile
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def export_onnx(inspector: Inspector, path: str | Path) -> Path:
         raise ValueError(
             f"{name} cannot be written as ONNX: {why}. Fit another, such as patch_memory or pca."
         )
-    detector = _in_single_precision(inspector.detector)
+    detector = inspector.detector.in_float32()  # runtimes have no convolutions in float64
     module = _WithThreshold(detector, inspector.threshold.value).eval()
     # One image at a time: loops over portions of a batch would be written for the batch that was seen.
     example = torch.zeros((1, *detector.image_shape), dtype=torch.uint8)
@@ -97,15 +96,3 @@ def export_onnx(inspector: Inspector, path: str | Path) -> Path:
     about |= {"fingerprint": inspector.fingerprint, "certainty": inspector.threshold.words()}
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in about.items()})
     return write_atomic(as_path(path), model.SerializeToString())
-
-
-def _in_single_precision(detector: Detector) -> Detector:
-    """A copy on the CPU in float32: runtimes have no double-precision convolutions."""
-    config = replace(detector.config, precision="fp32")
-    copy = type(detector)(detector.image_shape, config, detector.seed, "cpu")
-    weights = detector.networks.state_dict()
-    single = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    copy.networks.load_state_dict(single)
-    copy.networks.eval()
-    copy.map_scale, copy.value_range = detector.map_scale, detector.value_range
-    return copy

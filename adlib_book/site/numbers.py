@@ -164,27 +164,33 @@ def write_page(page: Path, records: Iterable[Mapping[str, Any]], workspace: Work
 
 
 def widths(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> str:
-    """How wide the bands of these runs' chapters are, in one sentence."""
-    entries = [
-        (metric, entry)
+    """How wide the bands of these runs' chapters are, in one sentence; below it, by chapter, what is not held."""
+    by_chapter = {
+        record["chapter"]: load(baseline_path(workspace.root, record["chapter"], record["profile"]))
         for record in records
-        for metric, entry in load(baseline_path(workspace.root, record["chapter"], record["profile"])).items()
-    ]
-    halves = sorted(entry["tolerance"] for _, entry in entries if is_held(entry))
+        if record["metrics"]
+    }
+    entries = [entry for chapter in by_chapter.values() for entry in chapter.values()]
+    halves = sorted(entry["tolerance"] for entry in entries if is_held(entry))
     if not halves:
         return "No number has a band yet."
-    measured = sum("sd" in entry for _, entry in entries)
+    measured = sum("sd" in entry for entry in entries)
     wide = sum(half > 0.1 for half in halves)
     text = (
         f"**{len(halves)} numbers are held. Half of their bands reach at most {halves[len(halves) // 2]:.2g} to either "
         f"side; {wide} reach further than 0.1.** Of all {len(entries)} numbers {measured} have a measured band"
     )
     text += "." if measured == len(entries) else "; those that are not measured yet were set by hand."
-    if loose := [f"`{metric}`" for metric, entry in entries if not is_held(entry)]:
+    if loose := len(entries) - len(halves):
         text += (
-            f" {len(loose)} numbers move so much between processors that a band would say nothing, and are shown only: "
-            + ", ".join(loose)
-            + "."
+            f" {loose} numbers move so much between processors that a band would say nothing, and are shown only:\n\n"
+            "| chapter | held | shown only |\n|---|---|---|\n"
+        )
+        text += "\n".join(
+            f"| {_title(name, workspace)} | {sum(map(is_held, chapter.values()))} of {len(chapter)} | "
+            + (", ".join(f"`{metric}`" for metric, entry in chapter.items() if not is_held(entry)) or "none")
+            + " |"
+            for name, chapter in by_chapter.items()
         )
     return text
 

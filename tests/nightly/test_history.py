@@ -216,6 +216,18 @@ def test_the_page_is_written_below_its_text(workspace, nights, tmp_path):
         )
 
 
+def test_what_is_not_held_is_named_by_chapter(workspace):
+    record = a_record({"calm": 0.9, "wild": 0.5})
+    measured = {
+        "calm": {"value": 0.9, "tolerance": 0.02},
+        "wild": {"value": 0.5, "tolerance": 0.4, "held": False},
+    }
+    bands.replace(workspace.root, record, measured, "first")
+    text = numbers.widths([record], workspace)
+    assert text.startswith("**1 numbers are held. Half of their bands reach at most 0.02")
+    assert "| A tiny chapter | 1 of 2 | `wild` |" in text
+
+
 def test_a_sparkline_of_one_run_and_no_band():
     assert "1 runs" in numbers.sparkline([0.5], None, None)
 
