@@ -22,7 +22,7 @@ import numpy as np
 
 from adlib import environment
 from adlib_book.nightly import bands
-from adlib_book.nightly.spread import left_out, scale, spreads
+from adlib_book.nightly.spread import left_out, moves, scale, spreads
 from adlib_book.runner.parallel import run_all
 from adlib_book.runner.terminal import say
 from adlib_book.runner.workspace import Workspace
@@ -73,7 +73,7 @@ def measure(
     The model is of the numbers of all chapters: of those that are not executed it takes what their baselines say they
     were when they were measured. A number's value becomes the mean over the processors, its band the one of
     `adlib_book.nightly.spread`. A processor as which this one computes no differently than as an earlier one is left
-    out. A number that moves and has fewer than LEAST_RUNS runs so far keeps its band, and its runs.
+    out (`without_twins`). A number that moves and has fewer than LEAST_RUNS runs so far keeps its band, and its runs.
 
     Args:
         profile: "smoke", "live" or "paper".
@@ -97,12 +97,10 @@ def measure(
         raise ValueError(f"unknown processors {unknown}; known: {', '.join(PROCESSORS)}.")
     workspace = Workspace.here()
     asked = sorted({workspace.chapter(name).stem for name in chapters}) or list(workspace.chapters())
-    runs = distinct(
-        {
-            name: _run(workspace, asked, profile, name, PROCESSORS[name], {}, workers)
-            for name in dict.fromkeys([AS_IT_IS, *processors])
-        }
-    )
+    runs = {
+        name: _run(workspace, asked, profile, name, PROCESSORS[name], {}, workers)
+        for name in dict.fromkeys([AS_IT_IS, *processors])
+    }
     others = {
         f"seed {seed}": _run(workspace, asked, profile, f"seed {seed}", {}, {"seed": seed}, workers)
         for seed in seeds
@@ -110,7 +108,9 @@ def measure(
     now = _values(runs)
     before = _recorded(workspace, profile)
     values = {key: runs for key, runs in before.items() if key[0] not in asked}
-    values |= {key: (before.get(key, {}) if keep else {}) | runs for key, runs in now.items()}
+    values |= without_twins(
+        {key: (before.get(key, {}) if keep else {}) | runs for key, runs in now.items()}
+    )
     lists = {key: [*runs.values()] for key, runs in values.items()}
     limits = _limits(workspace, profile) | {
         (chapter, metric): entry.get("limits")
@@ -168,17 +168,36 @@ def summary(halves: list[float]) -> str:
     )
 
 
-def distinct(runs: Mapping[str, Records]) -> dict[str, Records]:
-    """Runs without those whose numbers are all those of an earlier one: the same arithmetic under another name."""
-    different: dict[str, Records] = {}
-    seen = []
-    for name, records in runs.items():
-        if (numbers := _values({"": records})) in seen:
-            say(f"{name}: computed here like an earlier one, left out")
-            continue
-        seen.append(numbers)
-        different[name] = records
-    return different
+def without_twins(
+    values: Mapping[tuple[str, str], Mapping[str, float]],
+) -> dict[tuple[str, str], dict[str, float]]:
+    """Runs without those that are an earlier run under another name, and would be counted twice.
+
+    A training that rounds once in another way ends elsewhere. So two runs of a chapter all of whose numbers agree to
+    `adlib_book.nightly.spread.SAME` computed alike, though one switch may be set in one of them only. A chapter
+    whose numbers no arithmetic moves keeps all its runs.
+
+    Args:
+        values: (chapter, metric) -> name of a run -> value.
+    """
+    result = {}
+    for chapter in dict.fromkeys(chapter for chapter, _ in values):
+        numbers = {key: runs for key, runs in values.items() if key[0] == chapter}
+        moving = [runs for runs in numbers.values() if moves([*runs.values()])]
+        kept: list[str] = []
+        for name in dict.fromkeys(name for runs in numbers.values() for name in runs):
+            if twin := next((other for other in kept if _alike(moving, name, other)), None):
+                say(f"{chapter}, {name}: computed here like {twin}, left out")
+            else:
+                kept.append(name)
+        result |= {key: {name: runs[name] for name in kept if name in runs} for key, runs in numbers.items()}
+    return result
+
+
+def _alike(numbers: list[Mapping[str, float]], one: str, other: str) -> bool:
+    """Whether two runs agree in every number that both have, of those that move."""
+    pairs = [(runs[one], runs[other]) for runs in numbers if one in runs and other in runs]
+    return bool(pairs) and not any(moves(pair) for pair in pairs if pair[0] != pair[1])
 
 
 def _values(runs: Mapping[str, Records]) -> dict[tuple[str, str], dict[str, float]]:

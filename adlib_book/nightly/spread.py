@@ -78,7 +78,7 @@ def spreads(
         raise ValueError(f"numbers with too few runs, {', '.join(few)}; expected three or more of each.")
     scales = dict.fromkeys(values, 1.0) | dict(scales or {})
     sds = {key: float(np.std(runs, ddof=1)) / scales[key] for key, runs in values.items()}
-    moved = [key for key, runs in values.items() if _moves(runs)]
+    moved = [key for key, runs in values.items() if moves(runs)]
     own = {key: len(values[key]) - 1 for key in moved}  # degrees of freedom
     dof, variance = (
         prior([sds[key] for key in moved], [own[key] for key in moved]) if moved else (math.inf, 0.0)
@@ -140,7 +140,7 @@ def scale(runs: Sequence[float], limits: Sequence[float | None] | None) -> float
     return abs(math.fsum(runs) / len(runs)) or 1.0
 
 
-def _moves(runs: Sequence[float]) -> bool:
+def moves(runs: Sequence[float]) -> bool:
     """Whether a number depends on the arithmetic, or may: it is 0 or 1 in all runs."""
     size = max(map(abs, runs))
     return max(runs) - min(runs) > SAME * size or {*runs} in ({0.0}, {1.0})
