@@ -108,9 +108,7 @@ def measure(
     now = _values(runs)
     before = _recorded(workspace, profile)
     values = {key: runs for key, runs in before.items() if key[0] not in asked}
-    values |= without_twins(
-        {key: (before.get(key, {}) if keep else {}) | runs for key, runs in now.items()}
-    )
+    values |= without_twins({key: (before.get(key, {}) if keep else {}) | runs for key, runs in now.items()})
     lists = {key: [*runs.values()] for key, runs in values.items()}
     limits = _limits(workspace, profile) | {
         (chapter, metric): entry.get("limits")
@@ -180,7 +178,7 @@ def without_twins(
     Args:
         values: (chapter, metric) -> name of a run -> value.
     """
-    result = {}
+    result: dict[tuple[str, str], dict[str, float]] = {}
     for chapter in dict.fromkeys(chapter for chapter, _ in values):
         numbers = {key: runs for key, runs in values.items() if key[0] == chapter}
         moving = [runs for runs in numbers.values() if moves([*runs.values()])]

@@ -211,7 +211,10 @@ def test_a_run_that_computed_like_an_earlier_one_is_not_counted_again(capsys):
     """A switch for one library says nothing where another does the work, but for the last digits of a score."""
     trained = {"as it is": 0.70, "AVX": 0.9, "AVX again": 0.90000001, "SSE": 0.8}
     values = {("01", "auroc"): trained, ("01", "pca"): dict.fromkeys(trained, 0.5)}
-    values |= {("01", "of one image"): dict.fromkeys(trained, 1.0), ("f4", "exact"): dict.fromkeys(trained, 0.3)}
+    values |= {
+        ("01", "of one image"): dict.fromkeys(trained, 1.0),
+        ("f4", "exact"): dict.fromkeys(trained, 0.3),
+    }
     left = measure.without_twins(values)
     assert [*left["01", "auroc"]] == [*left["01", "pca"]] == ["as it is", "AVX", "SSE"]
     assert left["f4", "exact"] == values["f4", "exact"], "where nothing moves nothing is counted"
