@@ -35,7 +35,6 @@ IDENTITY = (
 )
 UNFINISHED = (
     "chapter2_balance",
-    "chapter3_shared",
     "chapter3_turns",
     "chapter4_longer",
     "averaged",
