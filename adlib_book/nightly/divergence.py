@@ -1,4 +1,4 @@
-"""How soon the same training parts company on two processors: in float32 at once, in float64 after hundreds of steps.
+"""How soon the same training parts company on two processors: in float32 at once, in float64 later or not at all.
 
     python -m adlib_book.nightly.divergence
 
