@@ -211,9 +211,8 @@ def test_fp64_is_for_the_cpu(monkeypatch):
 
 
 def test_fp64_on_cpu_is_fp64_there_and_fp32_on_a_card(monkeypatch, tiny_split):
-    detector = make_detector(
-        "ganomaly", tiny_split.image_shape, "live", device="cpu", width=4, latent=8, steps=2
-    )
+    small = {"width": 4, "latent": 8, "steps": 2, "precision": "fp64_on_cpu"}
+    detector = make_detector("ganomaly", tiny_split.image_shape, "live", device="cpu", **small)
     assert detector.config.precision == "fp64"
     assert detector.fit(tiny_split.train, progress="quiet").history.precision == "fp64"
     assert settle_precision("fp64_on_cpu", torch.device("cuda")) == "fp32"
