@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from adlib.errors import unknown_name
 
-PRECISIONS = ("auto", "fp32", "fp64", "fp64_on_cpu", "bf16")
+PRECISIONS = ("auto", "fp32", "fp64", "bf16")
 # Weights x pixels x images of a batch. Found by measuring steps of the book's networks (1e10 to 2.5e11), of which none
 # gains a third from a second thread, and of networks of the published width (1.8e12 and more), which gain nearly all.
 MANY_OPERATIONS = 1e12
@@ -54,17 +54,6 @@ def pick_device(device: str | torch.device = "auto", precision: str = "fp32") ->
             f"precision 'fp64' is for the CPU, not for device {device!r}: use device='cpu', or precision='fp32'."
         )
     return chosen
-
-
-def settle_precision(precision: str, device: torch.device) -> str:
-    """What a detector on this device computes in: "fp64_on_cpu" becomes "fp64" on the CPU and "fp32" on a card.
-
-    A short training in float64 ends with the same numbers on every processor; cards have float64 hardly or not at all,
-    and draw other random numbers anyway. Every other precision stays as it is.
-    """
-    if precision != "fp64_on_cpu":
-        return precision
-    return "fp64" if device.type in ("cpu", "meta") else "fp32"
 
 
 def pick_precision(precision: str, device: torch.device) -> torch.dtype | None:

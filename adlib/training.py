@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from adlib import progress as bars
 from adlib.averaging import WeightAverage
 from adlib.data import Augment, Batches, StreamedBatches
-from adlib.devices import PRECISIONS, at_least_float32, pick_precision, settle_precision
+from adlib.devices import PRECISIONS, at_least_float32, pick_precision
 from adlib.errors import unknown_name
 from adlib.resume import restore_run, run_identity, save_run
 
@@ -88,8 +88,7 @@ class Schedule:
     steps: optimiser steps (one batch each).
     batch_size: images per step.
     checkpoints: how many times the validation error is measured, evenly spread, the last at the end.
-    precision: "fp32", "bf16", "auto" (bf16 where a probe finds it clearly faster), on CPUs "fp64", or "fp64_on_cpu",
-        which is "fp64" on CPUs and "fp32" elsewhere.
+    precision: "fp32", "bf16", "auto" (bf16 where a probe finds it clearly faster) or, on CPUs, "fp64".
     ema_decay: of the running average of the weights that the detector ends with (see
         `adlib.averaging.WeightAverage`); 0 ends with the last weights.
     """
@@ -200,10 +199,9 @@ def fit(
         ValueError: `resume` belongs to another detector or setting; unknown `progress`.
     """
     batches = _batches(detector, images, schedule, augment)
-    precision = settle_precision(schedule.precision, detector.device)
-    dtype = pick_precision(precision, detector.device)
+    dtype = pick_precision(schedule.precision, detector.device)
     average = WeightAverage(detector.averaged_networks, schedule.ema_decay) if schedule.ema_decay else None
-    own = "fp64" if precision == "fp64" else "fp32"
+    own = "fp64" if schedule.precision == "fp64" else "fp32"
     history = History(precision="bf16" if dtype else own)
     marks, identity = schedule.checkpoint_steps(), run_identity(detector, images)
     if resume is not None and Path(resume).is_file():

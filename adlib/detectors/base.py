@@ -33,7 +33,7 @@ from adlib.data import (
 )
 from adlib.data.outputs import refuse_as_output
 from adlib.detectors.registry import detector_class, register
-from adlib.devices import network_dtype, pick_device, settle_precision, threads_for
+from adlib.devices import network_dtype, pick_device, threads_for
 from adlib.environment import source_hash, versions
 from adlib.errors import unknown_name
 from adlib.files import read_tensors, write_tensors
@@ -150,10 +150,10 @@ class Detector(ABC):
         config.schedule()  # refuses settings that cannot be trained with, before anything is built
         channels, height, width = image_shape
         self.image_shape = (channels, height, width)
-        self.device = pick_device(device, config.precision)
-        self.config = replace(config, precision=settle_precision(config.precision, self.device))
+        self.config = config
         self.seed = seed
-        self.dtype = network_dtype(self.config.precision)
+        self.device = pick_device(device, config.precision)
+        self.dtype = network_dtype(config.precision)
         self.generator = torch.Generator().manual_seed(seed)
         self.history: History | None = None
         self.thresholds: dict[str, float] = {}

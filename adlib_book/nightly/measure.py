@@ -195,6 +195,7 @@ def without_twins(
 def _alike(numbers: list[Mapping[str, float]], one: str, other: str) -> bool:
     """Whether two runs agree in every number that both have, of those that move."""
     pairs = [(runs[one], runs[other]) for runs in numbers if one in runs and other in runs]
+    # Two ones are equal, though `moves` takes a number at the end of its range for one that may move.
     return bool(pairs) and not any(moves(pair) for pair in pairs if pair[0] != pair[1])
 
 

@@ -16,7 +16,6 @@ from adlib import load
 from adlib.data import TrainImages
 from adlib.detectors import Detector, detector_class, detector_names, detector_titles, make_detector
 from adlib.detectors.registry import PROFILES
-from adlib.devices import pick_device, settle_precision
 from adlib.files import read_tensors, write_tensors
 
 NAMES = detector_names()
@@ -208,16 +207,6 @@ def test_fp64_is_for_the_cpu(monkeypatch):
     assert make_detector("pca", (3, 32, 32), "smoke").device.type == "cpu"
     with pytest.raises(ValueError, match="precision 'fp64' is for the CPU, not for device 'cuda'"):
         make_detector("pca", (3, 32, 32), "smoke", device="cuda")
-
-
-def test_fp64_on_cpu_is_fp64_there_and_fp32_on_a_card(monkeypatch, tiny_split):
-    small = {"width": 4, "latent": 8, "steps": 2, "precision": "fp64_on_cpu"}
-    detector = make_detector("ganomaly", tiny_split.image_shape, "live", device="cpu", **small)
-    assert detector.config.precision == "fp64"
-    assert detector.fit(tiny_split.train, progress="quiet").history.precision == "fp64"
-    assert settle_precision("fp64_on_cpu", torch.device("cuda")) == "fp32"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert pick_device("auto", "fp64_on_cpu").type == "cuda"
 
 
 @pytest.mark.slow
